@@ -1,0 +1,76 @@
+// Package engine owns the port through which Switchyard runs gangs: starting,
+// observing, stopping and listing them on one site.
+//
+// It refuses to decide, retry or keep state of its own: an engine tells what
+// is, under the caller's idempotency keys.
+package engine
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+)
+
+// Engine runs gangs on one site. Failures are typed with fault.Kind:
+// NoCapacity, Quota, Invalid, Transient, Lost, Conflict. All methods are safe
+// for concurrent use and may be repeated.
+type Engine interface {
+	// Pools observes the site's pools and their sizes.
+	Pools(ctx context.Context) ([]fleet.Pool, error)
+	// Start starts the gang, whole or not at all. It is idempotent by
+	// Gang.Key: a repeated start of a known key, ended or not, changes nothing.
+	Start(ctx context.Context, gang Gang) error
+	// Observe tells the state of a gang; fault.Lost where the key is not known.
+	Observe(ctx context.Context, key string) (Status, error)
+	// Logs reads the log of one rank from a byte offset; reading ends at the
+	// present end of the log. fault.Lost where the key is not known.
+	Logs(ctx context.Context, key string, rank int, offset int64) (io.ReadCloser, error)
+	// Stop asks the gang to end (SIGTERM), and ends it after the grace. It
+	// returns at once; Observe tells when it is over. Repeating it is harmless;
+	// a key that is not known is fenced: a later Start of it is refused.
+	Stop(ctx context.Context, key string, grace time.Duration) error
+	// List returns the keys of all gangs that the engine knows.
+	List(ctx context.Context) ([]string, error)
+	// Forget removes what the engine keeps of an ended gang. The key stays
+	// used up: Start refuses it with fault.Conflict.
+	Forget(ctx context.Context, key string) error
+}
+
+// Gang is the ranks of one attempt.
+type Gang struct {
+	Key     string            `json:"key"`
+	Run     string            `json:"run"`
+	Pool    string            `json:"pool"` // pool name within the site
+	Nodes   int               `json:"nodes"`
+	Ranks   int               `json:"ranks"`
+	Command []string          `json:"command"`
+	Image   string            `json:"image,omitempty"`
+	Dir     string            `json:"dir,omitempty"` // working directory, for engines on this machine
+	Env     map[string]string `json:"env"`           // rendezvous variables are the engine's to add
+	LogCap  int64             `json:"log_cap"`       // bytes of log kept per rank; what is cut is counted
+}
+
+// State is where a gang is in its life.
+type State string
+
+// The states of a gang.
+const (
+	Starting State = "starting" // accepted; no rank's command has begun
+	Running  State = "running"
+	Exited   State = "exited" // every rank has ended
+)
+
+// Status is what an engine observes of a gang. Times are the engine's own.
+type Status struct {
+	State    State
+	Started  time.Time // first rank's command began
+	Ended    time.Time // last rank ended
+	ExitCode int       // of the first rank that failed, else 0; 128+n for signal n
+	Rank     int       // the rank that ExitCode is from
+	Stopped  bool      // it ended because Stop was asked
+	Reason   string    // for people: "rank 3 exited 1", "killed: out of memory", …
+	Progress fleet.Progress
+	LogLost  int64 // log lines cut by the bound, all ranks
+}
