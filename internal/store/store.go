@@ -1,0 +1,83 @@
+// Package store owns the port to the single source of truth: runs, attempts,
+// decisions, the ledger, sites and quotas, in transactions.
+//
+// It refuses to decide or to interpret: a store keeps what it is given, whole
+// or not at all, and survives the death of the process at any instruction.
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/ledger"
+)
+
+// Store is a transactional store. All methods are safe for concurrent use.
+// Failures are typed: NotFound, Conflict, Transient (try again), Internal.
+type Store interface {
+	// Update runs fn in one serializable read-write transaction, which commits,
+	// durably, when fn returns nil and otherwise leaves no trace.
+	Update(ctx context.Context, fn func(Tx) error) error
+	// View runs fn on one consistent snapshot; writes in it fail.
+	View(ctx context.Context, fn func(Tx) error) error
+	// Backup writes a complete, consistent copy to a new file.
+	Backup(ctx context.Context, path string) error
+	// Close waits for transactions under way and releases the store.
+	Close() error
+}
+
+// Tx is what a transaction can do. It must not be used after fn returned.
+type Tx interface {
+	// PutRun inserts or replaces a run by ID. A new run whose Submission is
+	// already known is refused with fault.Conflict.
+	PutRun(run fleet.Run) error
+	Run(id string) (fleet.Run, error) // NotFound
+	// RunBySubmission finds the run of a submission's idempotency key.
+	RunBySubmission(key string) (fleet.Run, error) // NotFound
+	// Runs lists runs, newest submission first.
+	Runs(filter RunFilter) ([]fleet.Run, error)
+
+	// PutAttempt inserts or replaces an attempt by run and number.
+	PutAttempt(attempt fleet.Attempt) error
+	// Attempts lists the attempts of a run by number.
+	Attempts(run string) ([]fleet.Attempt, error)
+	// LiveAttempts lists the attempts that are not final, oldest first.
+	LiveAttempts() ([]fleet.Attempt, error)
+
+	AppendDecision(decision fleet.Decision) error
+	// Decisions lists the decisions about a run, oldest first.
+	Decisions(run string) ([]fleet.Decision, error)
+
+	// AppendEntry appends to the ledger and assigns the ID. An entry whose Key
+	// is already booked changes nothing and reports false.
+	AppendEntry(entry ledger.Entry) (booked bool, err error)
+	// Entries calls fn for each ledger entry in order of ID until it fails.
+	Entries(filter EntryFilter, fn func(ledger.Entry) error) error
+
+	PutSite(site fleet.Site) error
+	Sites() ([]fleet.Site, error)
+	DeleteSite(name string) error // NotFound
+
+	// PutQuota sets the most chips (of any kind) a project may hold at once; a
+	// negative limit removes the quota.
+	PutQuota(project string, chips int) error
+	Quotas() (map[string]int, error)
+
+	Setting(name string) (string, error) // "" where unset
+	PutSetting(name, value string) error
+}
+
+// RunFilter selects runs; zero fields select all.
+type RunFilter struct {
+	Live    bool // queued or running only
+	Project string
+	Limit   int
+}
+
+// EntryFilter selects ledger entries; zero fields select all.
+type EntryFilter struct {
+	Run      string
+	Project  string
+	From, To time.Time // entries whose span begins in [From, To)
+}
