@@ -1,0 +1,58 @@
+# `make` lists the targets.
+.DEFAULT_GOAL := help
+GO ?= go
+STATICCHECK = $(GO) tool -modfile=tools/go.mod staticcheck
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+.PHONY: build
+build: ## build yard into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/yard ./cmd/yard
+
+.PHONY: test
+test: ## run all tests
+	$(GO) test ./...
+
+.PHONY: check
+check: fmt vet lint arch generated race cross ## everything that must be green before a commit lands
+
+.PHONY: fmt
+fmt: ## fail on code that gofmt would change
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
+
+.PHONY: vet
+vet: ## go vet, also of the vector path of the example
+	$(GO) vet ./...
+	GOEXPERIMENT=simd $(GO) vet ./examples/...
+
+.PHONY: lint
+lint: ## staticcheck
+	$(STATICCHECK) ./...
+
+.PHONY: arch
+arch: ## the layers and the package comments
+	$(GO) test -count=1 ./internal/arch
+
+.PHONY: race
+race: ## all tests under the race detector (needs a C compiler)
+	$(GO) test -race -short ./...
+
+.PHONY: cross
+cross: ## build for the other platforms
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/yard
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/yard
+
+.PHONY: generate
+generate: ## regenerate the files that are made from code
+	$(GO) generate ./...
+
+.PHONY: generated
+generated: ## fail where a generated file is out of date
+	@before=$$(git status --porcelain); $(GO) generate ./... && after=$$(git status --porcelain); \
+	test "$$before" = "$$after" || { echo "generated files were out of date:"; git status --short; exit 1; }
+
+.PHONY: bench
+bench: ## benchmarks, as ratios within one run
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/...
