@@ -21,12 +21,19 @@ type Engine interface {
 	Pools(ctx context.Context) ([]fleet.Pool, error)
 	// Start starts the gang, whole or not at all. It is idempotent by
 	// Gang.Key: a repeated start of a known key, ended or not, changes nothing.
+	// After an error other than Invalid or Conflict the gang may still come to
+	// start: repeat Start, or fence the key with Stop.
 	Start(ctx context.Context, gang Gang) error
 	// Observe tells the state of a gang; fault.Lost where the key is not known.
 	Observe(ctx context.Context, key string) (Status, error)
 	// Logs reads the log of one rank from a byte offset; reading ends at the
-	// present end of the log. fault.Lost where the key is not known.
-	Logs(ctx context.Context, key string, rank int, offset int64) (io.ReadCloser, error)
+	// present end of the log. Offsets count the bytes that the rank wrote
+	// before any bound cut them, so they stay valid; see Log.Next. fault.Lost
+	// where the key is not known, fault.NotFound where the gang has no such rank.
+	Logs(ctx context.Context, key string, rank int, offset int64) (Log, error)
+	// History returns what the gang reported of its progress, oldest first,
+	// thinned evenly where it is long; no bound on logs cuts it.
+	History(ctx context.Context, key string) ([]fleet.Progress, error)
 	// Stop asks the gang to end (SIGTERM), and ends it after the grace. It
 	// returns at once; Observe tells when it is over. Repeating it is harmless;
 	// a key that is not known is fenced: a later Start of it is refused.
@@ -36,6 +43,16 @@ type Engine interface {
 	// Forget removes what the engine keeps of an ended gang. The key stays
 	// used up: Start refuses it with fault.Conflict.
 	Forget(ctx context.Context, key string) error
+}
+
+// Log is the log of one rank, read in order. Where lines were cut by
+// Gang.LogCap, one line that tells how many stands in their place.
+type Log interface {
+	io.ReadCloser
+	// Next is the offset from which a later Logs goes on after what has been
+	// read so far. It is not the number of bytes read: a line that tells of
+	// cut lines counts for all the bytes it stands for.
+	Next() int64
 }
 
 // Gang is the ranks of one attempt.
@@ -49,7 +66,11 @@ type Gang struct {
 	Image   string            `json:"image,omitempty"`
 	Dir     string            `json:"dir,omitempty"` // working directory, for engines on this machine
 	Env     map[string]string `json:"env"`           // rendezvous variables are the engine's to add
-	LogCap  int64             `json:"log_cap"`       // bytes of log kept per rank; what is cut is counted
+	LogCap  int64             `json:"log_cap"`       // bytes of log kept per rank; what is cut is counted; 0 is the engine's default
+
+	// Grace is the time between SIGTERM and SIGKILL of the other ranks when
+	// one rank's failure ends the attempt; 0 is the engine's default.
+	Grace time.Duration `json:"grace,omitempty"`
 }
 
 // State is where a gang is in its life.
@@ -62,10 +83,12 @@ const (
 	Exited   State = "exited" // every rank has ended
 )
 
-// Status is what an engine observes of a gang. Times are the engine's own.
+// Status is what an engine observes of a gang. Times are the engine's own;
+// Started never changes once it is set, and Ended is never before it. A gang
+// that ended before any command began has no Started: it used nothing.
 type Status struct {
 	State    State
-	Started  time.Time // first rank's command began
+	Started  time.Time // first rank's command began; zero where none did
 	Ended    time.Time // last rank ended
 	ExitCode int       // of the first rank that failed, else 0; 128+n for signal n
 	Rank     int       // the rank that ExitCode is from
