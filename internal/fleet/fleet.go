@@ -102,6 +102,7 @@ type Attempt struct {
 	Site    string       `json:"site"`
 	Nodes   int          `json:"nodes"`
 	Ranks   int          `json:"ranks"`
+	Cores   int          `json:"cores,omitempty"` // host cores held on each node, for family cpu
 	State   AttemptState `json:"state"`
 	Created time.Time    `json:"created"`
 	Started time.Time    `json:"started,omitzero"` // the engine's own time
@@ -114,7 +115,7 @@ type Attempt struct {
 	Chipmaker string     `json:"chipmaker"`
 	Chip      string     `json:"chip"`
 	Chips     int        `json:"chips"`
-	Rate      units.Rate `json:"rate"` // per node-hour, in force when placed
+	Rate      units.Rate `json:"rate"` // per node-hour for the share of each node that it holds, in force when placed
 	Imputed   bool       `json:"imputed"`
 	Progress  Progress   `json:"progress,omitzero"`
 }
