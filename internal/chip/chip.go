@@ -92,6 +92,43 @@ type Chip struct {
 	Power            float64 // W, design power
 	Cores            int     // cores per chip that the family's software counts (NeuronCores; logical ones on Trainium2 and 3)
 
-	Source string // where the figures are from, with date
-	Notes  string
+	Measurements []Measurement  // where MeasuredFLOPS is from
+	AllReduce    []BusBandwidth // measured within one scale-up domain, by number of chips; empty where nobody measured
+
+	Recalled []string // figures that were recalled rather than read at their source; Source says so too
+	Source   string   // where the figures are from
+	AsOf     string   // ISO date at which the source was read
+	Notes    string
+}
+
+// Measurement is the best matrix product published for a chip.
+type Measurement struct {
+	DType    DType
+	FLOPS    float64 // FLOP/s
+	Shape    string  // M×N×K of the product
+	Software string
+	On       string // what was measured: another chip where the die is the same
+	Source   string
+	AsOf     string // ISO date
+}
+
+// BusBandwidth is the measured bus bandwidth of a large all-reduce among chips
+// of one scale-up domain: by the fastest algorithm (in-network reduction where
+// there is one) and by a ring alone. Bytes/s.
+type BusBandwidth struct {
+	Chips          int
+	BytesPerSecond float64
+	RingOnly       float64
+	Source         string
+	AsOf           string // ISO date
+}
+
+// UsefulFLOPS returns the FLOP/s that large matrix products of the type reach:
+// measured where somebody measured, else the peak with measured false. It is 0
+// where the chip's figure for the type is not known.
+func (c *Chip) UsefulFLOPS(dtype DType) (flops float64, measured bool) {
+	if flops, ok := c.MeasuredFLOPS[dtype]; ok {
+		return flops, true
+	}
+	return c.PeakFLOPS[dtype], false
 }
