@@ -56,23 +56,24 @@ func (s RunState) Final() bool { return s == Succeeded || s == Failed || s == St
 
 // Run is one execution of a workload.
 type Run struct {
-	ID         string    `json:"id"`
-	Name       string    `json:"name"` // of the workload
-	Kind       string    `json:"kind"`
-	Project    string    `json:"project"`
-	Priority   int       `json:"priority"`
-	Spec       []byte    `json:"-"` // the workload file as submitted
-	SpecFile   string    `json:"-"` // its name, for messages
-	Dir        string    `json:"-"` // working directory of the submitter: where the local engine starts ranks
-	State      RunState  `json:"state"`
-	StopAsked  bool      `json:"stop_asked"`
-	Submitted  time.Time `json:"submitted"`
-	Ended      time.Time `json:"ended,omitzero"`
-	NotBefore  time.Time `json:"not_before,omitzero"` // backoff: no attempt starts earlier
-	Failures   int       `json:"failures"`            // failed attempts that count against the limit
-	ExitCode   int       `json:"exit_code"`
-	Reason     string    `json:"reason,omitempty"` // why it is in this state, for people
-	Submission string    `json:"-"`                // idempotency key of the submission
+	ID         string        `json:"id"`
+	Name       string        `json:"name"` // of the workload
+	Kind       string        `json:"kind"`
+	Project    string        `json:"project"`
+	Priority   int           `json:"priority"`
+	Spec       []byte        `json:"-"` // the workload file as submitted
+	SpecFile   string        `json:"-"` // its name, for messages
+	Dir        string        `json:"-"` // working directory of the submitter: where the local engine starts ranks
+	State      RunState      `json:"state"`
+	StopAsked  bool          `json:"stop_asked"`
+	StopGrace  time.Duration `json:"-"` // between SIGTERM and SIGKILL when stopped; 0 is the default
+	Submitted  time.Time     `json:"submitted"`
+	Ended      time.Time     `json:"ended,omitzero"`
+	NotBefore  time.Time     `json:"not_before,omitzero"` // backoff: no attempt starts earlier
+	Failures   int           `json:"failures"`            // failed attempts that count against the limit
+	ExitCode   int           `json:"exit_code"`
+	Reason     string        `json:"reason,omitempty"` // why it is in this state, for people
+	Submission string        `json:"-"`                // idempotency key of the submission
 }
 
 // AttemptState is where an attempt is in its life.

@@ -1,0 +1,117 @@
+package v1
+
+import "time"
+
+// Submission asks for a run of a workload file.
+type Submission struct {
+	Key      string `json:"key,omitempty" doc:"idempotency key: the same key submits once, however often it is sent"`
+	File     string `json:"file" doc:"name of the workload file, for messages"`
+	Content  string `json:"content" doc:"the workload file itself (YAML)"`
+	Dir      string `json:"dir,omitempty" doc:"absolute directory where engines on this machine start the ranks"`
+	Project  string `json:"project,omitempty" doc:"overrides the file's project"`
+	Priority *int   `json:"priority,omitempty" doc:"overrides the file's priority"`
+}
+
+// Run is one execution of a workload.
+type Run struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name" doc:"of the workload"`
+	Kind      string    `json:"kind" doc:"Training, Service or Batch"`
+	Project   string    `json:"project"`
+	Priority  int       `json:"priority"`
+	State     string    `json:"state" doc:"queued, running, succeeded, failed or stopped"`
+	StopAsked bool      `json:"stop_asked"`
+	Submitted time.Time `json:"submitted"`
+	Started   time.Time `json:"started,omitzero" doc:"when its first attempt's first rank began, by the engine's clock"`
+	Ended     time.Time `json:"ended,omitzero"`
+	NotBefore time.Time `json:"not_before,omitzero" doc:"no attempt starts earlier (backoff after a failure)"`
+	ExitCode  int       `json:"exit_code"`
+	Failures  int       `json:"failures" doc:"failed attempts since the last progress"`
+	Reason    string    `json:"reason,omitempty" doc:"why it is in this state"`
+
+	Attempts    int       `json:"attempts" doc:"how many tries so far"`
+	Pool        string    `json:"pool,omitempty" doc:"of the last attempt: site/pool"`
+	Chip        string    `json:"chip,omitempty"`
+	Chips       int       `json:"chips"`
+	Cost        Money     `json:"cost" doc:"of all attempts until now"`
+	CostImputed bool      `json:"cost_imputed" doc:"the rate is a like instance's price, not one that is paid"`
+	Rate        Money     `json:"rate" doc:"what the attempt costs an hour, all nodes"`
+	Progress    *Progress `json:"progress,omitempty"`
+	Checkpoints string    `json:"checkpoints,omitempty" doc:"directory of its checkpoints"`
+}
+
+// Progress is the last that a run reported of itself.
+type Progress struct {
+	At              time.Time `json:"at,omitzero"`
+	Step            int64     `json:"step"`
+	Steps           int64     `json:"steps" doc:"0 where it did not say how many there will be"`
+	Loss            float64   `json:"loss"`
+	Tokens          int64     `json:"tokens"`
+	TokensPerSecond float64   `json:"tokens_per_second"`
+	CheckpointStep  int64     `json:"checkpoint_step"`
+	CheckpointAt    time.Time `json:"checkpoint_at,omitzero" doc:"when that checkpoint was first seen"`
+	EvalLoss        float64   `json:"eval_loss,omitempty"`
+	BaselineLoss    float64   `json:"baseline_loss,omitempty"`
+}
+
+// Attempt is one try to run a run on a pool.
+type Attempt struct {
+	Number   int       `json:"number"`
+	Epoch    int       `json:"epoch" doc:"fences checkpoints: those of a superseded epoch are ignored"`
+	Pool     string    `json:"pool"`
+	State    string    `json:"state" doc:"recorded, running, succeeded, failed, lost or stopped"`
+	Nodes    int       `json:"nodes"`
+	Ranks    int       `json:"ranks"`
+	Chip     string    `json:"chip"`
+	Chips    int       `json:"chips"`
+	Created  time.Time `json:"created"`
+	Started  time.Time `json:"started,omitzero" doc:"by the engine's clock"`
+	Ended    time.Time `json:"ended,omitzero" doc:"by the engine's clock"`
+	ExitCode int       `json:"exit_code"`
+	Reason   string    `json:"reason,omitempty"`
+	Cost     Money     `json:"cost"`
+	Imputed  bool      `json:"cost_imputed"`
+	Progress *Progress `json:"progress,omitempty"`
+}
+
+// Decision is something that was decided about a run, with its reasons.
+type Decision struct {
+	At      time.Time `json:"at"`
+	Verb    string    `json:"verb" doc:"place, wait, restart, give up, stop, …"`
+	Subject string    `json:"subject,omitempty"`
+	Reasons []string  `json:"reasons"`
+}
+
+// RunDetail is a run with its attempts and all that was decided about it.
+type RunDetail struct {
+	Run
+	AttemptList []Attempt  `json:"attempt_list"`
+	Decisions   []Decision `json:"decisions"`
+}
+
+// StopRequest asks a run to end.
+type StopRequest struct {
+	GraceSeconds *int `json:"grace_seconds,omitempty" minimum:"0" maximum:"86400" doc:"between SIGTERM and SIGKILL; by default the server's"`
+}
+
+// RunList is a list of runs, newest first.
+type RunList struct {
+	Runs []Run `json:"runs"`
+}
+
+// Waiting is a queued run and why it waits.
+type Waiting struct {
+	Position  int       `json:"position" doc:"1 is next"`
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Project   string    `json:"project"`
+	Priority  int       `json:"priority"`
+	Submitted time.Time `json:"submitted"`
+	NotBefore time.Time `json:"not_before,omitzero"`
+	Reasons   []string  `json:"reasons"`
+}
+
+// Queue is the runs that wait, next first.
+type Queue struct {
+	Waiting []Waiting `json:"waiting"`
+}
