@@ -2,7 +2,9 @@ package units
 
 import (
 	"fmt"
+	"math"
 	"math/big"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -42,6 +44,12 @@ func RateOfRat(r *big.Rat, currency Currency) Rate {
 	return Rate{decimal.NewFromBigRat(r, 12), currency}
 }
 
+// Per returns the price per unit of so many units for the amount, rounded to
+// nine decimals. The quantity is positive.
+func (a Amount) Per(quantity decimal.Decimal) Rate {
+	return Rate{decimal.New(a.Micros, -6).DivRound(quantity, 9), a.Currency}
+}
+
 // Rat returns the rate as an exact rational.
 func (r Rate) Rat() *big.Rat { return r.decimal.Rat() }
 
@@ -62,8 +70,48 @@ func (r Rate) Times(quantity *big.Rat) Amount {
 // ForHours returns what nodes cost over the duration at this hourly rate,
 // rounded once.
 func (r Rate) ForHours(nodes int, d time.Duration) Amount {
+	if micros, ok := r.fastForHours(nodes, d); ok {
+		return Amount{micros, r.Currency}
+	}
 	hours := big.NewRat(int64(d), int64(time.Hour))
 	return r.Times(hours.Mul(hours, big.NewRat(int64(nodes), 1)))
+}
+
+// fastForHours is ForHours in 128-bit arithmetic, for rates with a coefficient
+// of 64 bits and at most twelve decimals; false where it does not fit.
+func (r Rate) fastForHours(nodes int, d time.Duration) (micros int64, ok bool) {
+	exponent := r.decimal.Exponent()
+	if exponent > 0 || exponent < -12 || nodes < 0 || d < 0 || !r.decimal.Coefficient().IsInt64() {
+		return 0, false
+	}
+	coefficient := r.decimal.CoefficientInt64()
+	if coefficient < 0 {
+		return 0, false
+	}
+	overflow, nodeTime := bits.Mul64(uint64(nodes), uint64(d))
+	if overflow != 0 {
+		return 0, false
+	}
+	// micros = coefficient · 10^exponent · nodeTime / 3.6e12 ns · 10^6.
+	high, low := bits.Mul64(uint64(coefficient), nodeTime)
+	divisor := uint64(3_600_000) // ns per hour ÷ 10^6 micros
+	for range -exponent {
+		if divisor > math.MaxUint64/10 {
+			return 0, false
+		}
+		divisor *= 10
+	}
+	if high >= divisor {
+		return 0, false
+	}
+	quotient, remainder := bits.Div64(high, low, divisor)
+	if half := divisor - remainder; remainder > half || (remainder == half && quotient&1 == 1) {
+		quotient++
+	}
+	if quotient > math.MaxInt64 {
+		return 0, false
+	}
+	return int64(quotient), true
 }
 
 // Scale returns factor × rate, exactly.

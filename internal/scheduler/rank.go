@@ -1,0 +1,343 @@
+package scheduler
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/switchyard-ai/switchyard/internal/catalog"
+	"github.com/switchyard-ai/switchyard/internal/chip"
+	"github.com/switchyard-ai/switchyard/internal/units"
+)
+
+// Parallelism is how a model is spread over chips.
+type Parallelism struct {
+	DP         int `json:"dp"`
+	TP         int `json:"tp"`
+	PP         int `json:"pp"`
+	EP         int `json:"ep"`
+	CP         int `json:"cp"`
+	MicroBatch int `json:"micro_batch"`
+}
+
+// Part is a share of a step or of a run, for explanations.
+type Part struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Speed is what one instance type at one node count does for a workload. It is
+// computed once and joined with prices afterwards.
+type Speed struct {
+	Type            *catalog.InstanceType
+	Nodes           int
+	Parallelism     Parallelism
+	TokensPerSecond float64
+	Low, High       float64 // tokens/s, 80% interval
+	Parts           []Part  // of one step
+	Status          string  // "measured" or "extrapolated"
+	Infeasible      string  // why it cannot run there, "" where it can
+}
+
+// Terms are what a workload asks of every candidate.
+type Terms struct {
+	Tokens   float64
+	Params   float64
+	Families []chip.Family // families that the workload has a variant for
+	File     string        // for messages: where the variants are written
+	Deadline time.Time     // zero: none
+	Budget   units.Amount  // zero: none
+	Every    float64       // s between checkpoints, 0: the best
+
+	AllowedProviders, ForbiddenProviders   []string
+	AllowedChipmakers, ForbiddenChipmakers []string
+	AllowedRegions, ForbiddenRegions       []string
+	Options                                []string // allowed purchase options, empty: all
+}
+
+// Price is what an offer costs per node-hour: its list price, and what one more
+// node-hour adds to the bill under the contracts, with the reason where the two
+// differ.
+type Price struct {
+	List, Marginal units.Rate
+	Reason         string
+}
+
+// Prices tells the price of an offer.
+type Prices func(catalog.Offer) Price
+
+// ListPrices takes every offer at its list price.
+func ListPrices(offer catalog.Offer) Price { return Price{List: offer.Price, Marginal: offer.Price} }
+
+// RankedCandidate is a place in the merit order: an offer at a size, with what the whole run
+// would take and cost there. JSON field names are stable.
+type RankedCandidate struct {
+	Provider     string         `json:"provider"`
+	Region       string         `json:"region"`
+	InstanceType string         `json:"instance_type"`
+	Option       catalog.Option `json:"option"`
+	Site         string         `json:"site,omitempty"` // the connected site that can run it
+	Chip         string         `json:"chip"`
+	Chipmaker    chip.Maker     `json:"chipmaker"`
+	Chips        int            `json:"chips"`
+	Nodes        int            `json:"nodes"`
+	Parallelism  Parallelism    `json:"parallelism"`
+
+	TokensPerSecond float64      `json:"tokens_per_second"`
+	Seconds         float64      `json:"seconds"` // from start to end, losses and waiting included
+	Cost            units.Amount `json:"cost"`
+	CostLow         units.Amount `json:"cost_low"`
+	CostHigh        units.Amount `json:"cost_high"`
+	CostPerMillion  Decimal      `json:"cost_per_million_tokens"`
+	ListRate        units.Rate   `json:"list_rate"`     // per node-hour
+	MarginalRate    units.Rate   `json:"marginal_rate"` // per node-hour, contracts considered
+	Status          string       `json:"status"`
+
+	Feasible  bool     `json:"feasible"`
+	Connected bool     `json:"connected"`
+	Reasons   []string `json:"reasons"`
+
+	Step  []Part `json:"-"` // one step
+	Whole []Part `json:"-"` // the whole run
+}
+
+// Decimal is an exact number in JSON.
+type Decimal struct{ units.Rate }
+
+// MarshalJSON writes the exact digits as a JSON number.
+func (d Decimal) MarshalJSON() ([]byte, error) { return []byte(d.Rate.Decimal()), nil }
+
+// Sizes returns the node counts worth asking an estimate for: powers of two of
+// nodes from one up to the most chips, and the most itself.
+func Sizes(chipsPerNode, minChips, maxChips int) []int {
+	var sizes []int
+	for nodes := 1; nodes*chipsPerNode <= maxChips; nodes *= 2 {
+		if nodes*chipsPerNode >= minChips {
+			sizes = append(sizes, nodes)
+		}
+	}
+	if most := maxChips / chipsPerNode; most > 0 && most*chipsPerNode >= minChips && !slices.Contains(sizes, most) {
+		sizes = append(sizes, most)
+	}
+	return sizes
+}
+
+// Rank joins speeds with offers and prices into the merit order: feasible
+// candidates by the cost of the whole run, then the others by the same order.
+func Rank(terms Terms, speeds []Speed, offers []catalog.Offer, prices Prices, assumptions Assumptions, now time.Time) []*RankedCandidate {
+	byType := map[*catalog.InstanceType][]*Speed{}
+	for i := range speeds {
+		byType[speeds[i].Type] = append(byType[speeds[i].Type], &speeds[i])
+	}
+	var ranked []*RankedCandidate
+	for _, offer := range offers {
+		price := prices(offer)
+		for _, speed := range byType[offer.Type] {
+			ranked = append(ranked, judge(terms, offer, speed, price, assumptions, now))
+		}
+	}
+	SortMerit(ranked)
+	return ranked
+}
+
+// SortMerit sorts candidates into merit order.
+func SortMerit(candidates []*RankedCandidate) {
+	slices.SortFunc(candidates, func(a, b *RankedCandidate) int {
+		return cmp.Or(
+			-compareBool(a.Feasible, b.Feasible),
+			-compareBool(a.TokensPerSecond > 0, b.TokensPerSecond > 0),
+			cmp.Compare(a.Cost.Micros, b.Cost.Micros),
+			cmp.Compare(a.Seconds, b.Seconds),
+			cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.InstanceType, b.InstanceType),
+			cmp.Compare(a.Region, b.Region), cmp.Compare(a.Option, b.Option), cmp.Compare(a.Nodes, b.Nodes),
+		)
+	})
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// judge prices one candidate and collects every reason against it.
+func judge(terms Terms, offer catalog.Offer, speed *Speed, price Price, a Assumptions, now time.Time) *RankedCandidate {
+	c := &RankedCandidate{
+		Provider: offer.Type.Provider, Region: offer.Region, InstanceType: offer.Type.Name, Option: offer.Option,
+		Chip: offer.Type.Chip.ID, Chipmaker: offer.Type.Chip.Maker,
+		Chips: speed.Nodes * offer.Type.Chips, Nodes: speed.Nodes, Parallelism: speed.Parallelism,
+		ListRate: price.List, MarginalRate: price.Marginal, Status: speed.Status,
+		Step: speed.Parts, Reasons: []string{},
+	}
+	c.exclude(terms, offer)
+	if speed.Infeasible != "" {
+		c.Reasons = append(c.Reasons, speed.Infeasible)
+		return c
+	}
+	c.TokensPerSecond = speed.TokensPerSecond
+	work := terms.Tokens / speed.TokensPerSecond
+	g := a.goodput(terms.Params, c.Chips, c.Nodes, offer.Option, terms.Every)
+	c.Whole = wholeRun(work, g, a, offer.Option)
+	billed := 0.0
+	for _, part := range c.Whole {
+		c.Seconds += part.Seconds
+		if part.Name != partWaiting {
+			billed += part.Seconds
+		}
+	}
+	if !c.book(terms, offer, price, speed, billed) {
+		return c
+	}
+	c.checkLimits(terms, now)
+	c.Feasible = len(c.Reasons) == 0
+	if price.Reason != "" {
+		c.Reasons = append(c.Reasons, price.Reason)
+	}
+	return c
+}
+
+// Names of the parts of a run.
+const (
+	partSteps       = "training steps"
+	partSetUp       = "set-up"
+	partCheckpoints = "checkpoints"
+	partRework      = "work lost to failures and interruptions"
+	partWaiting     = "waiting for spot capacity"
+)
+
+func wholeRun(work float64, g goodput, a Assumptions, option catalog.Option) []Part {
+	parts := []Part{
+		{partSteps, work}, {partSetUp, a.SetUpSeconds},
+		{partCheckpoints, work * g.checkpoints}, {partRework, work * g.rework},
+	}
+	if option == catalog.Spot {
+		busy := work * g.factor()
+		parts = append(parts, Part{partWaiting, busy/a.SpotAvailability - busy})
+	}
+	return parts
+}
+
+// longest is the longest run that is priced, in seconds: beyond a century the
+// candidate is hopeless and its cost would leave the range of an amount.
+const longest = 100 * 365 * 86400
+
+// book sets the cost from the billed seconds; false where it cannot be priced.
+func (c *RankedCandidate) book(terms Terms, offer catalog.Offer, price Price, speed *Speed, billed float64) bool {
+	if !(c.Seconds < longest) {
+		c.Reasons = append(c.Reasons, "would take more than a century")
+		c.TokensPerSecond = 0
+		return false
+	}
+	paid := billed
+	if offer.Option == catalog.CapacityBlock {
+		days, obstacle := blockDays(c.Seconds, c.Nodes)
+		if obstacle != "" {
+			c.Reasons = append(c.Reasons, obstacle)
+		}
+		paid = float64(days) * 86400
+	}
+	rate := price.Marginal
+	c.Cost = rate.ForHours(c.Nodes, seconds(paid))
+	c.CostLow, c.CostHigh = c.Cost, c.Cost
+	if speed.Low > 0 && speed.High > 0 && offer.Option != catalog.CapacityBlock {
+		c.CostLow = rate.ForHours(c.Nodes, seconds(math.Min(longest, paid*speed.TokensPerSecond/speed.High)))
+		c.CostHigh = rate.ForHours(c.Nodes, seconds(math.Min(longest, paid*speed.TokensPerSecond/speed.Low)))
+	}
+	c.CostPerMillion = Decimal{c.Cost.Per(decimal.New(int64(math.Max(1, terms.Tokens)), -6))}
+	return true
+}
+
+func seconds(s float64) time.Duration { return time.Duration(math.Round(s*1e3)) * time.Millisecond }
+
+// Capacity blocks come for 1 to 14 days, or in steps of 7 days up to 182, and
+// hold at most 64 instances. Source: AWS EC2 user guide, capacity blocks,
+// as compiled 2026-11-21.
+const (
+	blockMaxDays  = 182
+	blockMaxNodes = 64
+)
+
+func blockDays(needed float64, nodes int) (days int, obstacle string) {
+	days = max(1, int(math.Ceil(needed/86400)))
+	if days > 14 {
+		days = (days + 6) / 7 * 7
+	}
+	switch {
+	case nodes > blockMaxNodes:
+		obstacle = fmt.Sprintf("a capacity block holds at most %d instances", blockMaxNodes)
+	case days > blockMaxDays:
+		obstacle = fmt.Sprintf("needs %d days and a capacity block lasts at most %d", days, blockMaxDays)
+	}
+	return days, obstacle
+}
+
+// exclude collects what the workload's own terms rule out.
+func (c *RankedCandidate) exclude(terms Terms, offer catalog.Offer) {
+	family := offer.Type.Chip.Family
+	if len(terms.Families) > 0 && !slices.Contains(terms.Families, family) {
+		c.Reasons = append(c.Reasons, fmt.Sprintf("needs a %s variant in %s (has: %s)", family, terms.File, joined(terms.Families)))
+	}
+	for _, rule := range []struct {
+		what, value        string
+		allowed, forbidden []string
+	}{
+		{"provider", c.Provider, terms.AllowedProviders, terms.ForbiddenProviders},
+		{"chipmaker", string(c.Chipmaker), terms.AllowedChipmakers, terms.ForbiddenChipmakers},
+		{"region", c.Region, terms.AllowedRegions, terms.ForbiddenRegions},
+		{"purchase option", string(c.Option), terms.Options, nil},
+	} {
+		if slices.Contains(rule.forbidden, rule.value) || (len(rule.allowed) > 0 && !slices.Contains(rule.allowed, rule.value)) {
+			c.Reasons = append(c.Reasons, fmt.Sprintf("%s %s excluded", rule.what, rule.value))
+		}
+	}
+	if offer.Type.Announced {
+		c.Reasons = append(c.Reasons, "announced, not yet sold")
+	}
+}
+
+// checkLimits compares with deadline and budget.
+func (c *RankedCandidate) checkLimits(terms Terms, now time.Time) {
+	if end := now.Add(seconds(c.Seconds)); !terms.Deadline.IsZero() && end.After(terms.Deadline) {
+		c.Reasons = append(c.Reasons, fmt.Sprintf("misses the deadline by %s at %d chips", span(end.Sub(terms.Deadline)), c.Chips))
+	}
+	if terms.Budget == (units.Amount{}) {
+		return
+	}
+	over, err := c.Cost.Sub(terms.Budget)
+	switch {
+	case err != nil:
+		c.Reasons = append(c.Reasons, fmt.Sprintf("priced in %s and the budget is in %s", c.Cost.Currency, terms.Budget.Currency))
+	case over.Micros > 0:
+		c.Reasons = append(c.Reasons, fmt.Sprintf("exceeds the budget by %s", over.Short()))
+	}
+}
+
+func joined(families []chip.Family) string {
+	text := ""
+	for i, family := range families {
+		if i > 0 {
+			text += ", "
+		}
+		text += string(family)
+	}
+	return text
+}
+
+// span is a duration for people: days, hours or minutes.
+func span(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%.0f days", d.Hours()/24)
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%.0f hours", d.Hours())
+	}
+	return fmt.Sprintf("%.0f minutes", math.Ceil(d.Minutes()))
+}
