@@ -17,17 +17,21 @@ import (
 // Failures are typed: NotFound, Conflict, Transient (try again), Internal.
 type Store interface {
 	// Update runs fn in one serializable read-write transaction, which commits,
-	// durably, when fn returns nil and otherwise leaves no trace.
+	// durably, when fn returns nil and otherwise leaves no trace. Where there is
+	// no room to write, it is fault.Transient. fn must not call Update.
 	Update(ctx context.Context, fn func(Tx) error) error
 	// View runs fn on one consistent snapshot; writes in it fail.
 	View(ctx context.Context, fn func(Tx) error) error
-	// Backup writes a complete, consistent copy to a new file.
+	// Backup writes a complete, consistent copy to a new file; a path that
+	// exists is fault.Conflict.
 	Backup(ctx context.Context, path string) error
-	// Close waits for transactions under way and releases the store.
+	// Close waits for transactions under way and releases the store, which
+	// afterwards answers fault.Conflict. A second Close is harmless.
 	Close() error
 }
 
-// Tx is what a transaction can do. It must not be used after fn returned.
+// Tx is what a transaction can do, for one goroutine. It must not be used after
+// fn returned.
 type Tx interface {
 	// PutRun inserts or replaces a run by ID. A new run whose Submission is
 	// already known is refused with fault.Conflict.
@@ -38,21 +42,26 @@ type Tx interface {
 	// Runs lists runs, newest submission first.
 	Runs(filter RunFilter) ([]fleet.Run, error)
 
-	// PutAttempt inserts or replaces an attempt by run and number.
+	// PutAttempt inserts or replaces an attempt by run and number. The run must
+	// be there (NotFound).
 	PutAttempt(attempt fleet.Attempt) error
 	// Attempts lists the attempts of a run by number.
 	Attempts(run string) ([]fleet.Attempt, error)
 	// LiveAttempts lists the attempts that are not final, oldest first.
 	LiveAttempts() ([]fleet.Attempt, error)
 
+	// AppendDecision appends a decision about a run, which must be there
+	// (NotFound).
 	AppendDecision(decision fleet.Decision) error
 	// Decisions lists the decisions about a run, oldest first.
 	Decisions(run string) ([]fleet.Decision, error)
 
 	// AppendEntry appends to the ledger and assigns the ID. An entry whose Key
-	// is already booked changes nothing and reports false.
+	// is already booked changes nothing and reports false. An entry may be
+	// reversed once (Conflict), and only if it is there (NotFound).
 	AppendEntry(entry ledger.Entry) (booked bool, err error)
-	// Entries calls fn for each ledger entry in order of ID until it fails.
+	// Entries calls fn for each ledger entry in order of ID until it fails. fn
+	// may use the transaction; entries that it appends are not visited.
 	Entries(filter EntryFilter, fn func(ledger.Entry) error) error
 
 	PutSite(site fleet.Site) error

@@ -1,0 +1,171 @@
+package sqlite
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/store"
+	"github.com/switchyard-ai/switchyard/internal/units"
+)
+
+const (
+	runColumns = `id, name, kind, project, priority, spec, spec_file, dir, state, stop_asked,
+		submitted, ended, not_before, failures, exit_code, reason, submission`
+
+	putRun = `INSERT INTO runs (` + runColumns + `)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+		ON CONFLICT (id) DO UPDATE SET name = ?2, kind = ?3, project = ?4, priority = ?5, spec = ?6, spec_file = ?7,
+		dir = ?8, state = ?9, stop_asked = ?10, submitted = ?11, ended = ?12, not_before = ?13, failures = ?14,
+		exit_code = ?15, reason = ?16, submission = ?17`
+
+	selectRuns = `SELECT ` + runColumns + ` FROM runs `
+	newestRuns = ` ORDER BY submitted DESC, seq DESC LIMIT ?1`
+	liveRuns   = `state IN ('queued', 'running')` // as in the index runs_live
+)
+
+// PutRun inserts or replaces a run by ID.
+func (t *tx) PutRun(run fleet.Run) error {
+	spec := run.Spec
+	if spec == nil {
+		spec = []byte{}
+	}
+	_, err := t.exec(putRun, run.ID, run.Name, run.Kind, run.Project, run.Priority, spec, run.SpecFile, run.Dir,
+		string(run.State), run.StopAsked, instant(run.Submitted), instant(run.Ended), instant(run.NotBefore),
+		run.Failures, run.ExitCode, run.Reason, run.Submission)
+	return classify(err, "put run "+run.ID)
+}
+
+// Run returns the run of the ID.
+func (t *tx) Run(id string) (fleet.Run, error) {
+	run, err := one(t, scanRun, selectRuns+`WHERE id = ?1`, id)
+	if errors.Is(err, errAbsent) {
+		return fleet.Run{}, fault.Newf(fault.NotFound, "no run %q", id)
+	}
+	return run, classify(err, "read run "+id)
+}
+
+// RunBySubmission returns the run of a submission's key.
+func (t *tx) RunBySubmission(key string) (fleet.Run, error) {
+	run, err := one(t, scanRun, selectRuns+`WHERE submission = ?1 AND submission <> ''`, key)
+	if errors.Is(err, errAbsent) {
+		return fleet.Run{}, fault.Newf(fault.NotFound, "no run of submission %q", key)
+	}
+	return run, classify(err, "read the run of a submission")
+}
+
+// Runs lists runs, newest submission first.
+func (t *tx) Runs(filter store.RunFilter) ([]fleet.Run, error) {
+	limit := filter.Limit
+	if limit <= 0 {
+		limit = -1 // SQLite's word for all
+	}
+	where, args := "", []any{limit}
+	switch {
+	case filter.Live && filter.Project != "":
+		where, args = `WHERE `+liveRuns+` AND project = ?2`, append(args, filter.Project)
+	case filter.Live:
+		where = `WHERE ` + liveRuns
+	case filter.Project != "":
+		where, args = `WHERE project = ?2`, append(args, filter.Project)
+	}
+	runs, err := all(t, scanRun, selectRuns+where+newestRuns, args...)
+	return runs, classify(err, "list runs")
+}
+
+func scanRun(row scanner) (fleet.Run, error) {
+	var r fleet.Run
+	err := row.Scan(&r.ID, &r.Name, &r.Kind, &r.Project, &r.Priority, &r.Spec, &r.SpecFile, &r.Dir,
+		&r.State, &r.StopAsked, (*instant)(&r.Submitted), (*instant)(&r.Ended), (*instant)(&r.NotBefore),
+		&r.Failures, &r.ExitCode, &r.Reason, &r.Submission)
+	if len(r.Spec) == 0 {
+		r.Spec = nil
+	}
+	return r, err
+}
+
+const (
+	attemptColumns = `run, number, epoch, pool, site, nodes, ranks, state, created, started, ended, exit_code, reason,
+		metered, provider, chipmaker, chip, chips, rate, rate_currency, imputed, progress_at, step, steps, loss, tokens,
+		tokens_per_second, checkpoint_step, eval_loss, baseline_loss`
+
+	putAttempt = `INSERT INTO attempts (` + attemptColumns + `)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+		?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
+		ON CONFLICT (run, number) DO UPDATE SET epoch = ?3, pool = ?4, site = ?5, nodes = ?6, ranks = ?7, state = ?8,
+		created = ?9, started = ?10, ended = ?11, exit_code = ?12, reason = ?13, metered = ?14, provider = ?15,
+		chipmaker = ?16, chip = ?17, chips = ?18, rate = ?19, rate_currency = ?20, imputed = ?21, progress_at = ?22,
+		step = ?23, steps = ?24, loss = ?25, tokens = ?26, tokens_per_second = ?27, checkpoint_step = ?28,
+		eval_loss = ?29, baseline_loss = ?30`
+
+	selectAttempts = `SELECT ` + attemptColumns + ` FROM attempts `
+)
+
+// PutAttempt inserts or replaces an attempt of a known run.
+func (t *tx) PutAttempt(a fleet.Attempt) error {
+	p := a.Progress
+	_, err := t.exec(putAttempt, a.Run, a.Number, a.Epoch, a.Pool, a.Site, a.Nodes, a.Ranks, string(a.State),
+		instant(a.Created), instant(a.Started), instant(a.Ended), a.Exit, a.Reason, instant(a.Metered),
+		a.Provider, a.Chipmaker, a.Chip, a.Chips, exactRate(a.Rate), string(a.Rate.Currency), a.Imputed,
+		instant(p.At), p.Step, p.Steps, real(p.Loss), p.Tokens, real(p.TokensPerSecond), p.CheckpointStep,
+		real(p.EvalLoss), real(p.BaselineLoss))
+	return classify(err, "put attempt "+a.Key())
+}
+
+// Attempts lists the attempts of a run by number.
+func (t *tx) Attempts(run string) ([]fleet.Attempt, error) {
+	attempts, err := all(t, scanAttempt, selectAttempts+`WHERE run = ?1 ORDER BY number`, run)
+	return attempts, classify(err, "list the attempts of run "+run)
+}
+
+// LiveAttempts lists the attempts that are not final, oldest first.
+func (t *tx) LiveAttempts() ([]fleet.Attempt, error) {
+	attempts, err := all(t, scanAttempt, selectAttempts+
+		`WHERE state IN ('recorded', 'running') ORDER BY created, run, number`)
+	return attempts, classify(err, "list live attempts")
+}
+
+func scanAttempt(row scanner) (fleet.Attempt, error) {
+	var a fleet.Attempt
+	var rate string
+	var currency units.Currency
+	p := &a.Progress
+	err := row.Scan(&a.Run, &a.Number, &a.Epoch, &a.Pool, &a.Site, &a.Nodes, &a.Ranks, &a.State,
+		(*instant)(&a.Created), (*instant)(&a.Started), (*instant)(&a.Ended), &a.Exit, &a.Reason, (*instant)(&a.Metered),
+		&a.Provider, &a.Chipmaker, &a.Chip, &a.Chips, &rate, &currency, &a.Imputed,
+		(*instant)(&p.At), &p.Step, &p.Steps, (*real)(&p.Loss), &p.Tokens, (*real)(&p.TokensPerSecond), &p.CheckpointStep,
+		(*real)(&p.EvalLoss), (*real)(&p.BaselineLoss))
+	if err != nil {
+		return a, err
+	}
+	a.Rate, err = units.ParseRate(rate, currency)
+	return a, err
+}
+
+// AppendDecision appends a decision about a known run.
+func (t *tx) AppendDecision(d fleet.Decision) error {
+	reasons, err := json.Marshal(d.Reasons)
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "store: encode reasons")
+	}
+	_, err = t.exec(`INSERT INTO decisions (run, at, verb, subject, reasons) VALUES (?1, ?2, ?3, ?4, ?5)`,
+		d.Run, instant(d.At), d.Verb, d.Subject, string(reasons))
+	return classify(err, "append a decision about run "+d.Run)
+}
+
+// Decisions lists the decisions about a run in the order they were appended.
+func (t *tx) Decisions(run string) ([]fleet.Decision, error) {
+	decisions, err := all(t, scanDecision,
+		`SELECT run, at, verb, subject, reasons FROM decisions WHERE run = ?1 ORDER BY seq`, run)
+	return decisions, classify(err, "list the decisions about run "+run)
+}
+
+func scanDecision(row scanner) (fleet.Decision, error) {
+	var d fleet.Decision
+	var reasons []byte
+	if err := row.Scan(&d.Run, (*instant)(&d.At), &d.Verb, &d.Subject, &reasons); err != nil {
+		return d, err
+	}
+	return d, json.Unmarshal(reasons, &d.Reasons)
+}
