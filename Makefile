@@ -11,6 +11,10 @@ help: ## list the targets
 build: ## build yard into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/yard ./cmd/yard
 
+.PHONY: solver
+solver: ## fetch HiGHS (WebAssembly, from npm) so that yard embeds it
+	cd internal/lp/highs && $(GO) run ./fetch
+
 .PHONY: test
 test: ## run all tests
 	$(GO) test ./...

@@ -1,0 +1,284 @@
+package highs
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/lp"
+)
+
+// tolerance is how far a constraint may be violated, relative to its terms,
+// before an answer is refused; HiGHS works to 1e-7.
+const tolerance = 1e-6
+
+// Model statuses of HiGHS (HighsModelStatus, HiGHS 1.15).
+const (
+	statusOptimal               = 7
+	statusInfeasible            = 8
+	statusUnboundedOrInfeasible = 9
+	statusUnbounded             = 10
+	statusTimeLimit             = 13
+	statusIterationLimit        = 14
+	statusSolutionLimit         = 16
+	statusInterrupt             = 17
+)
+
+// Solve implements lp.Solver.
+func (e *Engine) Solve(ctx context.Context, m *lp.Model, options lp.Options) (lp.Solution, error) {
+	if err := m.Validate(); err != nil {
+		return lp.Solution{}, err
+	}
+	if m.Variables() == 0 {
+		return constant(m), nil
+	}
+	if err := e.compile(); err != nil {
+		return lp.Solution{}, err
+	}
+	running := &solve{cancelled: func() bool { return ctx.Err() != nil }, started: time.Now(), limit: options.Work}
+	if options.Progress != nil {
+		running.log = progressLog(options.Progress)
+	}
+	// The instance must outlive the caller's context to return its incumbent,
+	// so it only sees the context's values.
+	inner := context.WithValue(context.WithoutCancel(ctx), solveKey{}, running)
+	in, err := e.instantiate(inner)
+	if err != nil {
+		return lp.Solution{}, fault.Wrap(fault.Internal, err, "solver")
+	}
+	defer func() { _ = in.module.Close(inner) }()
+	solution, err := in.solve(inner, m, options)
+	if err != nil {
+		return lp.Solution{}, fault.Wrap(fault.Internal, err, "solver")
+	}
+	return believe(m, solution)
+}
+
+// constant is the solution of a model without variables.
+func constant(m *lp.Model) lp.Solution {
+	objective := m.Objective(nil)
+	status := lp.Optimal
+	if len(m.Check(nil, tolerance)) > 0 {
+		status = lp.Infeasible
+	}
+	return lp.Solution{Status: status, Objective: objective, Bound: objective, Duals: make([]float64, m.Constraints())}
+}
+
+// believe checks a solution against the model before anybody sees it.
+func believe(m *lp.Model, solution lp.Solution) (lp.Solution, error) {
+	if solution.Values == nil {
+		return solution, nil
+	}
+	if violated := m.Check(solution.Values, tolerance); len(violated) > 0 {
+		return lp.Solution{}, fault.Newf(fault.Internal, "the solver's answer violates %d constraints, first: %s", len(violated), violated[0])
+	}
+	solution.Objective = m.Objective(solution.Values)
+	if solution.Status == lp.Optimal && !m.HasIntegers() {
+		solution.Bound, solution.Gap = solution.Objective, 0
+	}
+	return solution, nil
+}
+
+func (in *instance) solve(ctx context.Context, m *lp.Model, options lp.Options) (lp.Solution, error) {
+	if err := in.setOptions(ctx, options); err != nil {
+		return lp.Solution{}, err
+	}
+	if err := in.passModel(ctx, m.Arrays()); err != nil {
+		return lp.Solution{}, err
+	}
+	if options.Start != nil {
+		start := in.floats(ctx, options.Start)
+		if _, err := in.call(ctx, "_Highs_setSolution", in.handle, start, 0, 0, 0); err != nil {
+			return lp.Solution{}, err
+		}
+	}
+	if code, err := in.call(ctx, "_Highs_run", in.handle); err != nil || int32(code) < 0 {
+		return lp.Solution{}, fmt.Errorf("run ended with %d: %w", int32(code), orUnknown(err))
+	}
+	return in.result(ctx, m)
+}
+
+func orUnknown(err error) error {
+	if err == nil {
+		return fault.New(fault.Internal, "unknown")
+	}
+	return err
+}
+
+func (in *instance) setOptions(ctx context.Context, options lp.Options) error {
+	flag := uint64(0)
+	if options.Progress != nil {
+		flag = 1
+	}
+	limit := options.TimeLimit.Seconds()
+	if options.Work > 0 {
+		limit = options.Work
+	}
+	if limit <= 0 {
+		limit = farFuture / 2 // finite, so that cancelling passes it
+	}
+	if err := in.option(ctx, "_Highs_setBoolOptionValue", "output_flag", flag); err != nil {
+		return err
+	}
+	if err := in.option(ctx, "_Highs_setIntOptionValue", "threads", 1); err != nil {
+		return err
+	}
+	if err := in.option(ctx, "_Highs_setDoubleOptionValue", "time_limit", api.EncodeF64(limit)); err != nil {
+		return err
+	}
+	if options.RelativeGap > 0 {
+		return in.option(ctx, "_Highs_setDoubleOptionValue", "mip_rel_gap", api.EncodeF64(options.RelativeGap))
+	}
+	return nil
+}
+
+func (in *instance) option(ctx context.Context, function, name string, value uint64) error {
+	code, err := in.call(ctx, function, in.handle, in.text(ctx, name), value)
+	if err != nil || int32(code) != 0 {
+		return fmt.Errorf("option %s: code %d: %w", name, int32(code), orUnknown(err))
+	}
+	return nil
+}
+
+func (in *instance) passModel(ctx context.Context, a lp.Arrays) error {
+	const rowwise, minimise = 2, 1
+	code, err := in.call(ctx, "_Highs_passMip", in.handle,
+		uint64(len(a.Cost)), uint64(len(a.RowLower)), uint64(len(a.Value)), rowwise, minimise, api.EncodeF64(a.Offset),
+		in.floats(ctx, a.Cost), in.floats(ctx, a.Lower), in.floats(ctx, a.Upper),
+		in.floats(ctx, a.RowLower), in.floats(ctx, a.RowUpper),
+		in.ints(ctx, a.Start), in.ints(ctx, a.Index), in.floats(ctx, a.Value), in.ints(ctx, a.Integrality))
+	if err != nil || int32(code) < 0 {
+		return fmt.Errorf("model refused with %d: %w", int32(code), orUnknown(err))
+	}
+	return nil
+}
+
+// result reads status, values, duals, bound and gap.
+func (in *instance) result(ctx context.Context, m *lp.Model) (lp.Solution, error) {
+	code, err := in.call(ctx, "_Highs_getModelStatus", in.handle)
+	if err != nil {
+		return lp.Solution{}, err
+	}
+	solution := lp.Solution{Gap: math.Inf(1), Bound: math.Inf(-1)}
+	primal := in.info(ctx, "_Highs_getIntInfoValue", "primal_solution_status") // 2: feasible
+	switch int32(code) {
+	case statusOptimal:
+		solution.Status = lp.Optimal
+	case statusInfeasible:
+		return lp.Solution{Status: lp.Infeasible}, nil
+	case statusUnbounded, statusUnboundedOrInfeasible:
+		return lp.Solution{Status: lp.Unbounded}, nil
+	case statusTimeLimit, statusIterationLimit, statusSolutionLimit, statusInterrupt:
+		solution.Status = lp.Feasible
+		if uint32(primal) != 2 {
+			solution.Status = lp.Unknown
+		}
+	default:
+		return lp.Solution{}, fmt.Errorf("model status %d", int32(code))
+	}
+	if m.HasIntegers() {
+		solution.Bound = math.Float64frombits(in.info(ctx, "_Highs_getDoubleInfoValue", "mip_dual_bound"))
+		solution.Gap = math.Float64frombits(in.info(ctx, "_Highs_getDoubleInfoValue", "mip_gap"))
+	}
+	if solution.Status == lp.Unknown {
+		return solution, nil
+	}
+	return in.values(ctx, m, solution)
+}
+
+func (in *instance) values(ctx context.Context, m *lp.Model, solution lp.Solution) (lp.Solution, error) {
+	columns, rows := m.Variables(), m.Constraints()
+	colValue, colDual := in.alloc(ctx, 8*columns), in.alloc(ctx, 8*columns)
+	rowValue, rowDual := in.alloc(ctx, 8*rows), in.alloc(ctx, 8*rows)
+	if _, err := in.call(ctx, "_Highs_getSolution", in.handle, colValue, colDual, rowValue, rowDual); err != nil {
+		return lp.Solution{}, err
+	}
+	solution.Values = in.readFloats(colValue, columns)
+	if !m.HasIntegers() {
+		solution.ReducedCosts = in.readFloats(colDual, columns)
+		solution.Duals = in.readFloats(rowDual, rows)
+	}
+	return solution, nil
+}
+
+// info reads one of HiGHS' info values into a 64-bit cell.
+func (in *instance) info(ctx context.Context, function, name string) uint64 {
+	cell := in.alloc(ctx, 8)
+	in.module.Memory().WriteUint64Le(uint32(cell), 0)
+	if _, err := in.call(ctx, function, in.handle, in.text(ctx, name), cell); err != nil {
+		return 0
+	}
+	value, _ := in.module.Memory().ReadUint64Le(uint32(cell))
+	return value
+}
+
+func (in *instance) call(ctx context.Context, name string, arguments ...uint64) (result uint64, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s: %v", name, r)
+		}
+	}()
+	function := in.module.ExportedFunction(in.names[name])
+	if function == nil {
+		return 0, fmt.Errorf("the module has no function %s", name)
+	}
+	results, err := function.Call(ctx, arguments...)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(results) > 0 {
+		result = results[0]
+	}
+	return result, nil
+}
+
+// alloc returns zeroed or stale memory of the instance; it is freed with it.
+func (in *instance) alloc(ctx context.Context, size int) uint64 {
+	at, err := in.call(ctx, "_malloc", uint64(max(size, 8)))
+	if err != nil || at == 0 {
+		panic(fault.New(fault.Internal, "the solver is out of memory"))
+	}
+	return at
+}
+
+func (in *instance) write(ctx context.Context, data []byte) uint64 {
+	at := in.alloc(ctx, len(data))
+	if !in.module.Memory().Write(uint32(at), data) {
+		panic(fault.New(fault.Internal, "solver memory"))
+	}
+	return at
+}
+
+func (in *instance) text(ctx context.Context, s string) uint64 {
+	return in.write(ctx, append([]byte(s), 0))
+}
+
+func (in *instance) floats(ctx context.Context, values []float64) uint64 {
+	data := make([]byte, 0, 8*len(values))
+	for _, v := range values {
+		data = binary.LittleEndian.AppendUint64(data, math.Float64bits(v))
+	}
+	return in.write(ctx, data)
+}
+
+func (in *instance) ints(ctx context.Context, values []int32) uint64 {
+	data := make([]byte, 0, 4*len(values))
+	for _, v := range values {
+		data = binary.LittleEndian.AppendUint32(data, uint32(v))
+	}
+	return in.write(ctx, data)
+}
+
+func (in *instance) readFloats(at uint64, n int) []float64 {
+	values := make([]float64, n)
+	for i := range values {
+		bits, _ := in.module.Memory().ReadUint64Le(uint32(at) + uint32(8*i))
+		values[i] = math.Float64frombits(bits)
+	}
+	return values
+}
