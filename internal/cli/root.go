@@ -62,6 +62,7 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
+		a.shimCommand(),
 		a.versionCommand(),
 	)
 	return root

@@ -93,6 +93,7 @@ type Status struct {
 	ExitCode int       // of the first rank that failed, else 0; 128+n for signal n
 	Rank     int       // the rank that ExitCode is from
 	Stopped  bool      // it ended because Stop was asked
+	Lost     bool      // the engine lost sight of it: nothing of it runs, but code and end are its best guess
 	Reason   string    // for people: "rank 3 exited 1", "killed: out of memory", …
 	Progress fleet.Progress
 	LogLost  int64 // log lines cut by the bound, all ranks

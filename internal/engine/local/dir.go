@@ -1,0 +1,175 @@
+package local
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/engine"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+)
+
+// gangDir is the folder of one gang.
+type gangDir string
+
+const (
+	gangFile     = "gang.json"
+	stopFile     = "stop.json"
+	lockFile     = "shim.lock"
+	startedFile  = "started.json"
+	ranksFile    = "ranks.jsonl"
+	progressFile = "progress.json"
+	historyFile  = "progress.jsonl"
+	exitFile     = "exit.json"
+	reservedFile = "exit.json.reserved"
+	shimLogFile  = "shim.log"
+	ranksDir     = "ranks"
+	scratchDir   = "scratch"
+)
+
+type startedRecord struct {
+	At   time.Time `json:"at"`
+	Boot string    `json:"boot,omitempty"` // of the machine: process ids mean nothing in another
+	Port int       `json:"port"`           // MASTER_PORT
+}
+
+type rankRecord struct {
+	Rank  int    `json:"rank"`
+	PID   int    `json:"pid"`   // of its process group too
+	Birth string `json:"birth"` // tells this process from a later one with the same id
+}
+
+type stopRecord struct {
+	Grace time.Duration `json:"grace"`
+}
+
+type progressRecord struct {
+	Progress fleet.Progress `json:"progress"`
+	LogLost  int64          `json:"log_lost"`
+}
+
+type exitRecord struct {
+	Started  time.Time      `json:"started,omitzero"`
+	Ended    time.Time      `json:"ended"`
+	ExitCode int            `json:"exit_code"`
+	Rank     int            `json:"rank"`
+	Stopped  bool           `json:"stopped,omitempty"`
+	Lost     bool           `json:"lost,omitempty"`
+	Reason   string         `json:"reason,omitempty"`
+	Progress fleet.Progress `json:"progress,omitzero"`
+	LogLost  int64          `json:"log_lost"`
+	Ranks    []rankExit     `json:"ranks,omitempty"`
+}
+
+type rankExit struct {
+	Rank     int       `json:"rank"`
+	PID      int       `json:"pid"`
+	Started  time.Time `json:"started"`
+	Ended    time.Time `json:"ended"`
+	ExitCode int       `json:"exit_code"`
+}
+
+func (d gangDir) file(name string) string { return filepath.Join(string(d), name) }
+
+func (d gangDir) has(name string) bool { return exists(d.file(name)) }
+
+func (d gangDir) rankLog(rank int) string {
+	return filepath.Join(string(d), ranksDir, strconv.Itoa(rank)+".log")
+}
+
+func (d gangDir) gang() (engine.Gang, error) {
+	var gang engine.Gang
+	_, err := readJSON(d.file(gangFile), &gang)
+	return gang, err
+}
+
+// status tells what the files say, whether or not a shim still writes them.
+func (d gangDir) status() (engine.Status, error) {
+	var exit exitRecord
+	if found, err := readJSON(d.file(exitFile), &exit); err != nil || found {
+		return engine.Status{
+			State: engine.Exited, Started: exit.Started, Ended: exit.Ended,
+			ExitCode: exit.ExitCode, Rank: exit.Rank, Stopped: exit.Stopped, Lost: exit.Lost,
+			Reason: exit.Reason, Progress: exit.Progress, LogLost: exit.LogLost,
+		}, err
+	}
+	var started startedRecord
+	if found, err := readJSON(d.file(startedFile), &started); err != nil || !found {
+		return engine.Status{State: engine.Starting}, err
+	}
+	var progress progressRecord
+	_, err := readJSON(d.file(progressFile), &progress)
+	return engine.Status{
+		State: engine.Running, Started: started.At,
+		Progress: progress.Progress, LogLost: progress.LogLost,
+	}, err
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// readJSON reports whether there is such a file, and decodes it.
+func readJSON(path string, into any) (bool, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, json.Unmarshal(data, into)
+}
+
+// durability says whether a file must survive a crash of the machine.
+type durability bool
+
+const (
+	durable  durability = true
+	volatile durability = false
+)
+
+// replaceJSON writes the file whole or not at all.
+func replaceJSON(path string, value any, keep durability) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return replaceFile(path, append(data, '\n'), keep)
+}
+
+func replaceFile(path string, data []byte, keep durability) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(data)
+	if err == nil && keep == durable {
+		err = temp.Sync()
+	}
+	err = errors.Join(err, temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp.Name()))
+	}
+	if keep == durable {
+		return syncDir(filepath.Dir(path))
+	}
+	return nil
+}
+
+// syncDir makes renames in a folder survive a crash of the machine.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
