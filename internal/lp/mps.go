@@ -11,7 +11,7 @@ import (
 // and constraints r0, r1, …: user names may hold blanks, which MPS cannot.
 func (m *Model) WriteMPS(w io.Writer) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintln(out, "NAME yard")
+	fmt.Fprintln(out, "NAME yard FREE") // FREE: what cbc needs to read short lines rightly
 	fmt.Fprintln(out, "ROWS\n N cost")
 	for i, c := range m.constraints {
 		fmt.Fprintf(out, " %s r%d\n", c.sense(), i)
@@ -105,9 +105,10 @@ func (v variable) writeBounds(out *bufio.Writer, i int) {
 		fmt.Fprintf(out, " FR bnd x%d\n", i)
 		return
 	}
-	if math.IsInf(v.lower, -1) {
+	switch { // a lower bound of 0 is the default of the format
+	case math.IsInf(v.lower, -1):
 		fmt.Fprintf(out, " MI bnd x%d\n", i)
-	} else {
+	case v.lower != 0:
 		fmt.Fprintf(out, " LO bnd x%d %s\n", i, exact(v.lower))
 	}
 	if math.IsInf(v.upper, 1) {
