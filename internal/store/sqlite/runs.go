@@ -12,13 +12,13 @@ import (
 
 const (
 	runColumns = `id, name, kind, project, priority, spec, spec_file, dir, state, stop_asked,
-		submitted, ended, not_before, failures, exit_code, reason, submission`
+		submitted, ended, not_before, failures, exit_code, reason, submission, stop_grace`
 
 	putRun = `INSERT INTO runs (` + runColumns + `)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
 		ON CONFLICT (id) DO UPDATE SET name = ?2, kind = ?3, project = ?4, priority = ?5, spec = ?6, spec_file = ?7,
 		dir = ?8, state = ?9, stop_asked = ?10, submitted = ?11, ended = ?12, not_before = ?13, failures = ?14,
-		exit_code = ?15, reason = ?16, submission = ?17`
+		exit_code = ?15, reason = ?16, submission = ?17, stop_grace = ?18`
 
 	selectRuns = `SELECT ` + runColumns + ` FROM runs `
 	newestRuns = ` ORDER BY submitted DESC, seq DESC LIMIT ?1`
@@ -33,7 +33,7 @@ func (t *tx) PutRun(run fleet.Run) error {
 	}
 	_, err := t.exec(putRun, run.ID, run.Name, run.Kind, run.Project, run.Priority, spec, run.SpecFile, run.Dir,
 		string(run.State), run.StopAsked, instant(run.Submitted), instant(run.Ended), instant(run.NotBefore),
-		run.Failures, run.ExitCode, run.Reason, run.Submission)
+		run.Failures, run.ExitCode, run.Reason, run.Submission, int64(run.StopGrace))
 	return classify(err, "put run "+run.ID)
 }
 
@@ -78,7 +78,7 @@ func scanRun(row scanner) (fleet.Run, error) {
 	var r fleet.Run
 	err := row.Scan(&r.ID, &r.Name, &r.Kind, &r.Project, &r.Priority, &r.Spec, &r.SpecFile, &r.Dir,
 		&r.State, &r.StopAsked, (*instant)(&r.Submitted), (*instant)(&r.Ended), (*instant)(&r.NotBefore),
-		&r.Failures, &r.ExitCode, &r.Reason, &r.Submission)
+		&r.Failures, &r.ExitCode, &r.Reason, &r.Submission, &r.StopGrace)
 	if len(r.Spec) == 0 {
 		r.Spec = nil
 	}
@@ -88,16 +88,16 @@ func scanRun(row scanner) (fleet.Run, error) {
 const (
 	attemptColumns = `run, number, epoch, pool, site, nodes, ranks, state, created, started, ended, exit_code, reason,
 		metered, provider, chipmaker, chip, chips, rate, rate_currency, imputed, progress_at, step, steps, loss, tokens,
-		tokens_per_second, checkpoint_step, eval_loss, baseline_loss`
+		tokens_per_second, checkpoint_step, eval_loss, baseline_loss, cores`
 
 	putAttempt = `INSERT INTO attempts (` + attemptColumns + `)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-		?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
+		?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)
 		ON CONFLICT (run, number) DO UPDATE SET epoch = ?3, pool = ?4, site = ?5, nodes = ?6, ranks = ?7, state = ?8,
 		created = ?9, started = ?10, ended = ?11, exit_code = ?12, reason = ?13, metered = ?14, provider = ?15,
 		chipmaker = ?16, chip = ?17, chips = ?18, rate = ?19, rate_currency = ?20, imputed = ?21, progress_at = ?22,
 		step = ?23, steps = ?24, loss = ?25, tokens = ?26, tokens_per_second = ?27, checkpoint_step = ?28,
-		eval_loss = ?29, baseline_loss = ?30`
+		eval_loss = ?29, baseline_loss = ?30, cores = ?31`
 
 	selectAttempts = `SELECT ` + attemptColumns + ` FROM attempts `
 )
@@ -109,7 +109,7 @@ func (t *tx) PutAttempt(a fleet.Attempt) error {
 		instant(a.Created), instant(a.Started), instant(a.Ended), a.Exit, a.Reason, instant(a.Metered),
 		a.Provider, a.Chipmaker, a.Chip, a.Chips, exactRate(a.Rate), string(a.Rate.Currency), a.Imputed,
 		instant(p.At), p.Step, p.Steps, real(p.Loss), p.Tokens, real(p.TokensPerSecond), p.CheckpointStep,
-		real(p.EvalLoss), real(p.BaselineLoss))
+		real(p.EvalLoss), real(p.BaselineLoss), a.Cores)
 	return classify(err, "put attempt "+a.Key())
 }
 
@@ -135,7 +135,7 @@ func scanAttempt(row scanner) (fleet.Attempt, error) {
 		(*instant)(&a.Created), (*instant)(&a.Started), (*instant)(&a.Ended), &a.Exit, &a.Reason, (*instant)(&a.Metered),
 		&a.Provider, &a.Chipmaker, &a.Chip, &a.Chips, &rate, &currency, &a.Imputed,
 		(*instant)(&p.At), &p.Step, &p.Steps, (*real)(&p.Loss), &p.Tokens, (*real)(&p.TokensPerSecond), &p.CheckpointStep,
-		(*real)(&p.EvalLoss), (*real)(&p.BaselineLoss))
+		(*real)(&p.EvalLoss), (*real)(&p.BaselineLoss), &a.Cores)
 	if err != nil {
 		return a, err
 	}

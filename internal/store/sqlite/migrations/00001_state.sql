@@ -16,6 +16,7 @@ CREATE TABLE runs (
     dir        TEXT    NOT NULL,
     state      TEXT    NOT NULL,
     stop_asked INTEGER NOT NULL,
+    stop_grace INTEGER NOT NULL, -- nanoseconds
     submitted  INTEGER,
     ended      INTEGER,
     not_before INTEGER,
@@ -36,6 +37,7 @@ CREATE TABLE attempts (
     site              TEXT    NOT NULL,
     nodes             INTEGER NOT NULL,
     ranks             INTEGER NOT NULL,
+    cores             INTEGER NOT NULL,
     state             TEXT    NOT NULL,
     created           INTEGER,
     started           INTEGER,
