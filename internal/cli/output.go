@@ -40,6 +40,9 @@ type listing struct {
 	exact    [][]string
 	before   string // printed above the table only
 	after    string // printed below the table only
+
+	extra []column // further columns that only CSV has, at the end of exact
+	page  string   // text shown instead of the table, for one object in full
 }
 
 // print writes the listing in the form that the user asked for.
@@ -54,6 +57,10 @@ func (a *app) print(l listing) error {
 	case "csv":
 		return writeCSV(a.stdout, l)
 	case "table", "":
+		if l.page != "" {
+			_, err := io.WriteString(a.stdout, l.page)
+			return err
+		}
 		return writeTable(a.stdout, l)
 	}
 	return fault.Newf(fault.Invalid, "unknown output %q%s", a.output, spec.DidYouMean(a.output, outputForms))
@@ -87,9 +94,9 @@ func blockStyle(node *yaml.Node) {
 
 func writeCSV(w io.Writer, l listing) error {
 	out := csv.NewWriter(w)
-	header := make([]string, len(l.columns))
-	for i, c := range l.columns {
-		header[i] = c.field
+	var header []string
+	for _, c := range append(l.columns[:len(l.columns):len(l.columns)], l.extra...) {
+		header = append(header, c.field)
 	}
 	if err := out.Write(header); err != nil {
 		return err

@@ -64,6 +64,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.shimCommand(),
 		a.versionCommand(),
+		a.chipsCommand(),
 	)
 	return root
 }
