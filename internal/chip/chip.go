@@ -17,6 +17,11 @@ const (
 	Host   Maker = "host" // makers of general-purpose processors, for family cpu
 )
 
+// Values lists the chipmakers.
+func (Maker) Values() []string {
+	return []string{string(NVIDIA), string(AWS), string(AMD), string(Google), string(Intel), string(Host)}
+}
+
 // Family is the software stack that a chip needs.
 type Family string
 

@@ -178,7 +178,7 @@ func (d *Document) checkEnum(value reflect.Value, node *yaml.Node, path string) 
 }
 
 func (d *Document) at(node *yaml.Node, path, message string) {
-	d.faults = append(d.faults, Fault{d.File, node.Line, node.Column, path, message})
+	d.record(Fault{d.File, node.Line, node.Column, path, message})
 }
 
 func describe(node *yaml.Node) string {
@@ -225,12 +225,20 @@ func structFields(t reflect.Type) map[string][]int {
 	return fields
 }
 
+// fieldNames lists the fields in the order of the struct, which is the order
+// that its author thinks them useful in.
 func fieldNames(t reflect.Type) []string {
 	var names []string
-	for name := range structFields(t) {
-		names = append(names, name)
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case field.Anonymous && name == "":
+			names = append(names, fieldNames(field.Type)...)
+		case name != "" && name != "-":
+			names = append(names, name)
+		}
 	}
-	sort.Strings(names)
 	return names
 }
 

@@ -15,6 +15,9 @@ import (
 // MaxSize bounds a file, in bytes: specifications are written by people.
 const MaxSize = 16 << 20
 
+// maxFaults bounds the report of one document; the rest are counted.
+const maxFaults = 100
+
 // Document is one YAML document of a file, with the position of every field
 // and the faults found so far.
 type Document struct {
@@ -22,6 +25,8 @@ type Document struct {
 	root   *yaml.Node
 	nodes  map[string]*yaml.Node
 	faults Faults
+	faulty map[string]bool
+	more   int // faults beyond maxFaults
 	budget int
 }
 
@@ -45,7 +50,7 @@ func Parse(file string, data []byte) ([]*Document, error) {
 		if len(node.Content) == 0 || node.Content[0].Tag == "!!null" {
 			continue
 		}
-		documents = append(documents, &Document{File: file, root: node.Content[0], nodes: map[string]*yaml.Node{}})
+		documents = append(documents, &Document{File: file, root: node.Content[0], nodes: map[string]*yaml.Node{}, faulty: map[string]bool{}})
 	}
 	if len(documents) == 0 {
 		return nil, Faults{{File: file, Line: 1, Column: 1, Message: "the file is empty"}}
@@ -70,6 +75,7 @@ func (d *Document) Kind() string {
 	}
 	for i := 0; i+1 < len(d.root.Content); i += 2 {
 		if d.root.Content[i].Value == "kind" {
+			d.nodes["kind"] = d.root.Content[i+1]
 			return d.root.Content[i+1].Value
 		}
 	}
@@ -83,11 +89,31 @@ func (d *Document) Has(field string) bool { return d.nodes[field] != nil }
 // has. Fields are dotted paths with list positions, as in "data.sources[2].uri".
 func (d *Document) Faultf(field, format string, args ...any) {
 	line, column := d.position(field)
-	d.faults = append(d.faults, Fault{d.File, line, column, field, fmt.Sprintf(format, args...)})
+	d.record(Fault{d.File, line, column, field, fmt.Sprintf(format, args...)})
 }
 
-// Faults returns what was found wrong so far, sorted by position, or nil.
-func (d *Document) Faults() error { return d.faults.Err() }
+// Faulty reports whether a fault was recorded at the field itself. Rules that
+// come after Decode leave such fields alone: their values were not read.
+func (d *Document) Faulty(field string) bool { return d.faulty[field] }
+
+func (d *Document) record(fault Fault) {
+	d.faulty[fault.Field] = true
+	if len(d.faults) >= maxFaults {
+		d.more++
+		return
+	}
+	d.faults = append(d.faults, fault)
+}
+
+// Faults returns what was found wrong so far, sorted by position, or nil. Past
+// a hundred, faults are only counted.
+func (d *Document) Faults() error {
+	faults := d.faults
+	if d.more > 0 {
+		faults = append(faults[:len(faults):len(faults)], Fault{File: d.File, Message: fmt.Sprintf("and %d more faults", d.more)})
+	}
+	return faults.Err()
+}
 
 func (d *Document) position(field string) (line, column int) {
 	for field != "" {

@@ -62,7 +62,8 @@ func (fs Faults) Err() error {
 			return a.File < b.File
 		}
 		if a.Line != b.Line {
-			return a.Line < b.Line
+			// Faults without a position come last.
+			return a.Line != 0 && (b.Line == 0 || a.Line < b.Line)
 		}
 		return a.Column < b.Column
 	})

@@ -1,0 +1,104 @@
+package workload
+
+import (
+	"slices"
+
+	"github.com/switchyard-ai/switchyard/internal/chip"
+	"github.com/switchyard-ai/switchyard/internal/units"
+)
+
+// Variant is how a workload runs on one chip family.
+type Variant struct {
+	Command []string          `json:"command,omitempty" jsonschema_description:"Program and arguments of every rank. With an image it may be left out."`
+	Image   string            `json:"image,omitempty" jsonschema_description:"Container image, for engines that run containers."`
+	Env     map[string]string `json:"env,omitempty"`
+	Secrets []Secret          `json:"secrets,omitempty" jsonschema_description:"Environment variables whose values are kept elsewhere."`
+	Mounts  []Mount           `json:"mounts,omitempty"`
+	Ports   []Port            `json:"ports,omitempty"`
+
+	Ranks        int         `json:"ranks,omitempty" jsonschema_description:"Ranks over all nodes. Default: one per chip, and one for family cpu."`
+	RanksPerNode int         `json:"ranks_per_node,omitempty" jsonschema_description:"Ranks on each node. Default: one per chip, and one for family cpu."`
+	Cores        int         `json:"cores,omitempty" jsonschema_description:"Host cores per rank. Default: whole nodes."`
+	Memory       units.Bytes `json:"memory,omitempty" jsonschema_description:"Host memory per rank."`
+
+	Checkpoint VariantCheckpoint `json:"checkpoint,omitzero"`
+}
+
+// Secret is an environment variable whose value the engine's site holds.
+type Secret struct {
+	Name string `json:"name" jsonschema:"required" jsonschema_description:"The environment variable."`
+	From string `json:"from" jsonschema:"required" jsonschema_description:"The secret that holds the value, as secret/key."`
+}
+
+// Mount makes a dataset or a directory of the node visible to the ranks.
+type Mount struct {
+	Path     string `json:"path" jsonschema:"required" jsonschema_description:"Absolute path that the ranks see."`
+	Data     string `json:"data,omitempty" jsonschema_description:"Name of a dataset under data."`
+	From     string `json:"from,omitempty" jsonschema_description:"Directory on the node, or a volume that the site knows."`
+	ReadOnly bool   `json:"read_only,omitempty"`
+}
+
+// Port is one that the ranks listen on.
+type Port struct {
+	Name string `json:"name" jsonschema:"required"`
+	Port int    `json:"port" jsonschema:"required"`
+}
+
+// Checkpoint is when checkpoints are written and how many are kept.
+type Checkpoint struct {
+	Every units.Duration `json:"every,omitempty" jsonschema_description:"Time between checkpoints. Default: the best for the expected failures."`
+	Keep  int            `json:"keep,omitempty" jsonschema_description:"Checkpoints kept. Default: 3."`
+}
+
+// VariantCheckpoint is what a variant's code reads and writes, and its own
+// Checkpoint where it differs from the workload's.
+type VariantCheckpoint struct {
+	Reads  []string `json:"reads,omitempty" jsonschema_description:"Formats it can resume from."`
+	Writes string   `json:"writes,omitempty" jsonschema_description:"The format that it writes."`
+	Checkpoint
+}
+
+// Restarts is what happens when an attempt fails.
+type Restarts struct {
+	Limit      int            `json:"limit,omitempty" jsonschema_description:"Failed attempts after which the run is given up. Default: 5."`
+	Backoff    units.Duration `json:"backoff,omitempty" jsonschema_description:"Wait before the first restart, doubled each time. Default: 5s."`
+	MaxBackoff units.Duration `json:"max_backoff,omitempty" jsonschema_description:"Longest wait. Default: 10m."`
+}
+
+// Families lists the chip families that the workload has a variant for, sorted.
+func (c *Common) Families() []chip.Family {
+	families := make([]chip.Family, 0, len(c.Variants))
+	for family := range c.Variants {
+		families = append(families, family)
+	}
+	slices.Sort(families)
+	return families
+}
+
+// CheckpointOf is the checkpoint policy on a chip family: the variant's, and
+// where that is silent the workload's.
+func (w *Workload) CheckpointOf(family chip.Family) VariantCheckpoint {
+	policy := w.Variants[family].Checkpoint
+	if w.Training == nil {
+		return policy
+	}
+	if policy.Every == 0 {
+		policy.Every = w.Training.Checkpoint.Every
+	}
+	if policy.Keep == 0 {
+		policy.Keep = w.Training.Checkpoint.Keep
+	}
+	return policy
+}
+
+// Gang is how many ranks run over nodes of so many chips; for family cpu,
+// chips is 0.
+func (v Variant) Gang(nodes, chips int) int {
+	switch {
+	case v.Ranks > 0:
+		return v.Ranks
+	case v.RanksPerNode > 0:
+		return v.RanksPerNode * nodes
+	}
+	return max(1, chips) * nodes
+}
