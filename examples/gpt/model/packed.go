@@ -21,16 +21,30 @@ func (b *both) pack(e *matmul.Engine, w matmul.View) {
 
 // Pack lays out w. Call it again when the weights have changed.
 func (p *Packed) Pack(e *matmul.Engine, w *Weights) {
+	for i := range p.Parts(w) {
+		p.PackPart(e, i)
+	}
+}
+
+// Parts prepares p for the weights w and is the number of parts that PackPart takes; each may be packed by another
+// goroutine.
+func (p *Packed) Parts(w *Weights) int {
 	p.weights = w
-	if p.layers == nil {
+	if len(p.layers) != len(w.Layers) {
 		p.layers = make([]packedLayer, len(w.Layers))
 	}
-	for i := range p.layers {
-		l := &p.layers[i]
-		l.qkv.pack(e, w.Layers[i].QKV)
-		l.out.pack(e, w.Layers[i].Out)
-		l.up.pack(e, w.Layers[i].Up)
-		l.down.pack(e, w.Layers[i].Down)
+	return len(w.Layers) + 1
+}
+
+// PackPart lays out the i-th part of the weights.
+func (p *Packed) PackPart(e *matmul.Engine, i int) {
+	if i == len(p.layers) {
+		p.head.pack(e, p.weights.Head)
+		return
 	}
-	p.head.pack(e, w.Head)
+	l, w := &p.layers[i], &p.weights.Layers[i]
+	l.qkv.pack(e, w.QKV)
+	l.out.pack(e, w.Out)
+	l.up.pack(e, w.Up)
+	l.down.pack(e, w.Down)
 }

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// progress is what a supervisor reads: a line "@yard " with this as JSON. Losses are in nats per byte.
+type progress struct {
+	Step            int      `json:"step"`
+	Steps           int      `json:"steps"`
+	Loss            float64  `json:"loss"`
+	Tokens          int64    `json:"tokens"`
+	TokensPerSecond float64  `json:"tokens_per_second"`
+	CheckpointStep  int      `json:"checkpoint_step"`
+	EvalLoss        *float64 `json:"eval_loss,omitempty"`
+	BaselineLoss    *float64 `json:"baseline_loss,omitempty"`
+}
+
+// reportEvery is the least time between two reports.
+const reportEvery = 500 * time.Millisecond
+
+// reporter prints progress, at most every reportEvery besides the first and the last step.
+type reporter struct {
+	out           io.Writer
+	steps         int
+	tokensPerStep int64
+	began, last   time.Time
+	done, since   int     // steps of this process, and since the last report
+	sum           float64 // of the losses since the last report
+	latest        progress
+}
+
+func newReporter(out io.Writer, steps int, tokensPerStep int64) *reporter {
+	return &reporter{out: out, steps: steps, tokensPerStep: tokensPerStep, began: time.Now()}
+}
+
+// step takes note of a step; final makes sure that it is reported. What is reported is the mean loss since the last report.
+func (r *reporter) step(step int, loss float64, saved int, final bool) {
+	r.done++
+	r.since++
+	r.sum += loss
+	now := time.Now()
+	if r.done > 1 && step < r.steps && !final && now.Sub(r.last) < reportEvery {
+		return
+	}
+	r.latest = progress{
+		Step: step, Steps: r.steps, Loss: r.sum / float64(r.since), Tokens: int64(step) * r.tokensPerStep,
+		TokensPerSecond: r.speed(now), CheckpointStep: saved,
+	}
+	r.last, r.since, r.sum = now, 0, 0
+	r.print(r.latest)
+}
+
+// speed is the tokens a second since this process began to train.
+func (r *reporter) speed(now time.Time) float64 {
+	seconds := now.Sub(r.began).Seconds()
+	if seconds <= 0 {
+		return 0
+	}
+	return float64(int64(float64(r.done) * float64(r.tokensPerStep) / seconds))
+}
+
+func (r *reporter) print(p progress) {
+	line, err := json.Marshal(p)
+	if err != nil {
+		// JSON has no word for a loss that is not finite; training leaves such gradients out and goes on.
+		return
+	}
+	fmt.Fprintf(r.out, "@yard %s\n", line)
+}
+
+// describe prints what is about to be trained.
+func (j *job) describe() {
+	t, s := j.text, j.Shape
+	j.printf("text: %d files, %s to learn; %d files, %s held out; %d generated files left out", len(t.TrainFiles),
+		humanize.Bytes(uint64(len(t.Train))), len(t.HeldOutFiles), humanize.Bytes(uint64(len(t.HeldOut))), t.Generated)
+	j.printf("model: %s parameters, %d layers × %d, %d heads; %s steps of %d sequences of %d bytes, %s matrix products",
+		humanize.Comma(int64(s.Params())), s.Layers, s.Dim, s.Heads, humanize.Comma(int64(j.Steps)), j.Batch, s.Seq, j.engine.Name())
+}
+
+// finish scores the held-out text and prints what came of it all.
+func (j *job) finish() {
+	speed, trained := j.report.speed(time.Now()), j.report.done > 0
+	held := j.text.Probes(probes, j.Shape.Seq+1)
+	loss, baseline := j.HeldOut(held), j.text.Bigram(held)
+	p := j.report.latest
+	p.Step, p.Steps, p.Tokens, p.CheckpointStep = j.Step, j.Steps, j.Tokens(), j.saved
+	if !trained {
+		p.Loss = loss
+	}
+	p.EvalLoss, p.BaselineLoss = &loss, &baseline
+	j.report.print(p)
+	j.printf("held-out loss %.3f nats/byte on text it never saw; bigram %.3f", loss, baseline)
+	if trained {
+		j.speed(speed)
+	}
+	if j.o.sample > 0 {
+		fmt.Fprintf(j.out, "sample:\n%s%s\n", j.o.prompt, printable(j.Sample(j.o.prompt, j.o.sample, defaultTemperature)))
+	}
+}
+
+// speed prints how fast it was, beside what this machine's products reach at best.
+func (j *job) speed(tokens float64) {
+	peak := measure(j.engine, j.o.workerCount(), measureFor)
+	used := tokens * j.Shape.FLOPs()
+	j.printf("%s tokens/s: %.0f GFLOP/s in training, %.0f%% of the %.0f GFLOP/s that matrix products alone reach here",
+		humanize.Comma(int64(tokens)), used/1e9, 100*used/peak, peak/1e9)
+}
+
+// printable replaces the zero bytes that separate files.
+func printable(text []byte) string {
+	out := make([]rune, 0, len(text))
+	for _, r := range string(text) {
+		if r == 0 {
+			r = '\n'
+		}
+		out = append(out, r)
+	}
+	return string(out)
+}
