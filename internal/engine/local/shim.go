@@ -41,9 +41,10 @@ type shim struct {
 	progress *progressBook
 	memory   int64 // kernel's count of processes killed for want of memory, at the start
 
-	ending  bool // SIGTERM was sent
-	killAt  time.Time
-	killed  int // ranks that the grace ran out for
+	ending  bool      // the ranks are being ended
+	termed  bool      // by SIGTERM first
+	killAt  time.Time // by SIGKILL
+	killed  int       // ranks that the grace ran out for
 	outcome outcome
 	request stopRecord
 	stopAt  time.Time // when the stop was first seen
@@ -191,7 +192,8 @@ func (s *shim) supervise(signals <-chan os.Signal) {
 	}
 	s.poll() // the last progress
 	if s.outcome.stopped && s.killed > 0 {
-		s.outcome.reason = fmt.Sprintf("stopped; %d of %d ranks ignored SIGTERM and were killed", s.killed, len(s.ranks))
+		s.outcome.reason = fmt.Sprintf("stopped; %d of %d ranks had not left %v after SIGTERM and were killed",
+			s.killed, len(s.ranks), s.request.Grace)
 	}
 }
 
@@ -229,6 +231,7 @@ func (s *shim) end(grace time.Duration) {
 	}
 	if !s.ending && grace > 0 {
 		s.signal(syscall.SIGTERM)
+		s.termed = true
 	}
 	s.ending = true
 	s.killLate()
@@ -238,7 +241,7 @@ func (s *shim) killLate() {
 	if !s.ending || time.Now().Before(s.killAt) {
 		return
 	}
-	if s.killed == 0 {
+	if s.killed == 0 && s.termed {
 		s.killed = s.live
 	}
 	s.signal(syscall.SIGKILL)
@@ -335,8 +338,8 @@ func startFailure(err error) int {
 }
 
 // freePort finds a port of the loopback interface that nothing listens on. It
-// cannot be kept for rank 0, only chosen: ports are picked far apart in time by
-// the kernel, so that two gangs seldom meet.
+// can only be chosen, not kept for rank 0: should another take it first, the
+// rank fails to listen and the next attempt gets another port.
 func freePort() (int, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,0 +1,92 @@
+package local
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// However long a run, the history has enough points for a curve and not many
+// more, evenly spread, in memory as in the file.
+func TestHistoryIsThinnedEvenly(t *testing.T) {
+	for _, steps := range []int{0, 1, 10, 500, 1023, 1024, 1025, 5000, 100_000} {
+		dir, book := gangDir(t.TempDir()), newProgressBook()
+		for step := 1; step <= steps; step++ {
+			if !book.offer(fmt.Appendf(nil, "@yard {\"step\": %d}\n", step)) {
+				t.Fatalf("step %d refused", step)
+			}
+			if step%7 == 0 {
+				book.flush(dir, 0)
+			}
+		}
+		book.flush(dir, 1)
+		points := fileSteps(t, dir)
+		if len(points) > historyLimit || len(points) < min(steps, historyLimit/2) {
+			t.Errorf("%d steps: %d points", steps, len(points))
+		}
+		for i := range points {
+			if want := int64(i*book.every + 1); points[i] != want {
+				t.Fatalf("%d steps: point %d is step %d; want %d", steps, i, points[i], want)
+			}
+		}
+		if last := book.latest().Step; last != int64(steps) {
+			t.Errorf("%d steps: the last is %d", steps, last)
+		}
+	}
+}
+
+func fileSteps(t *testing.T, dir gangDir) []int64 {
+	t.Helper()
+	data, err := os.ReadFile(dir.file(historyFile))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	var steps []int64
+	for line := range bytes.Lines(data) {
+		var point struct{ Step int64 }
+		if err := json.Unmarshal(line, &point); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, point.Step)
+	}
+	return steps
+}
+
+// A step that is reported twice, as when its checkpoint is saved, is one point:
+// the later one.
+func TestStepReportedTwiceIsOnePoint(t *testing.T) {
+	dir, book := gangDir(t.TempDir()), newProgressBook()
+	for _, line := range []string{`{"step": 1, "loss": 3}`, `{"step": 2, "loss": 2}`, `{"checkpoint_step": 2}`} {
+		book.offer([]byte(progressMark + line))
+		book.flush(dir, 0)
+	}
+	data, err := os.ReadFile(dir.file(historyFile))
+	if err != nil || bytes.Count(data, []byte{'\n'}) != 2 || !strings.Contains(string(data), `"checkpoint_step":2`) {
+		t.Errorf("history, %v:\n%s", err, data)
+	}
+}
+
+func FuzzProgress(f *testing.F) {
+	for _, seed := range []string{`@yard {}`, `@yard {"step": 1e3}`, `@yard {"loss": 1e999}`, `@yard {`, `@yard [1]`, `@yard`, "@yard {\"at\": \"x\"}", ``} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		book := newProgressBook()
+		before := book.latest()
+		if !book.offer(line) {
+			if book.latest() != before || len(book.points) != 0 {
+				t.Errorf("%q is refused, but leaves %+v", line, book.latest())
+			}
+			return
+		}
+		if !json.Valid(bytes.TrimPrefix(line, []byte(progressMark))) || book.latest().At.IsZero() {
+			t.Errorf("%q is taken as %+v", line, book.latest())
+		}
+		if _, err := json.Marshal(book.latest()); err != nil {
+			t.Errorf("%q gives what cannot be written: %v", line, err)
+		}
+	})
+}
