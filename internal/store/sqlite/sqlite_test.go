@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 
@@ -22,3 +23,6 @@ func opened(t testing.TB, path string) *Store {
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
+
+// bg is the context of calls that outlive no test.
+func bg() context.Context { return context.Background() }

@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
 	"github.com/switchyard-ai/switchyard/internal/fault"
 )
 
@@ -15,6 +18,7 @@ type tx struct {
 	session  *session
 	readOnly bool
 	open     bool
+	broken   error // why nothing more can be done in it
 }
 
 // statement prepares for one statement. A cancelled one would leave it open
@@ -23,6 +27,9 @@ type tx struct {
 func (t *tx) statement(text string) (*sql.Stmt, context.Context, error) {
 	if !t.open {
 		return nil, nil, fault.New(fault.Internal, "store: the transaction is over")
+	}
+	if t.broken != nil {
+		return nil, nil, t.broken
 	}
 	if err := t.ctx.Err(); err != nil {
 		return nil, nil, err
@@ -45,7 +52,8 @@ func (t *tx) run(text string, args ...any) (sql.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stmt.ExecContext(ctx, args...)
+	result, err := stmt.ExecContext(ctx, args...)
+	return result, t.failed(err)
 }
 
 func (t *tx) query(text string, args ...any) (*sql.Rows, error) {
@@ -53,7 +61,19 @@ func (t *tx) query(text string, args ...any) (*sql.Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stmt.QueryContext(ctx, args...)
+	rows, err := stmt.QueryContext(ctx, args...)
+	return rows, t.failed(err)
+}
+
+// failed notes a failure after which SQLite may have rolled back already, as
+// on a full disk: what a caller that goes on writes would then be committed
+// statement by statement. A refused value leaves the transaction as it was.
+func (t *tx) failed(err error) error {
+	var cause *sqlite.Error
+	if errors.As(err, &cause) && cause.Code()&0xff != lib.SQLITE_CONSTRAINT {
+		t.broken = err
+	}
+	return err
 }
 
 func (t *tx) begin() error {
@@ -83,7 +103,7 @@ func (t *tx) finish() {
 	// Rolling back must work for a cancelled caller too. It fails where SQLite
 	// did it already, on a full disk for example; a fresh connection is then
 	// the one sure way to a known state.
-	t.ctx = context.WithoutCancel(t.ctx)
+	t.ctx, t.broken = context.WithoutCancel(t.ctx), nil
 	if _, err := t.run("ROLLBACK"); err != nil {
 		t.session.discard()
 	}
@@ -108,7 +128,7 @@ func all[T any](t *tx, scan func(scanner) (T, error), text string, args ...any) 
 		}
 		found = append(found, one)
 	}
-	return found, rows.Err()
+	return found, t.failed(rows.Err())
 }
 
 // errAbsent says that a query for one row found none.
