@@ -29,7 +29,11 @@ type Problem struct {
 
 // Complete fills what a shape may leave out: key-value heads (as many as
 // heads) and the size of a head (hidden / heads, or that of MLA's queries).
+// Experts in every first layer are written as 0, the same thing.
 func (m *Model) Complete() {
+	if m.MoE != nil && m.MoE.EveryNth == 1 {
+		m.MoE.EveryNth = 0
+	}
 	if m.KVHeads == 0 {
 		m.KVHeads = m.Heads
 	}
