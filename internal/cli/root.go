@@ -63,6 +63,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		a.shimCommand(),
+		a.quoteCommand(),
 		a.versionCommand(),
 		a.chipsCommand(),
 	)

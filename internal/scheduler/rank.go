@@ -12,6 +12,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/chip"
 	"github.com/switchyard-ai/switchyard/internal/units"
+	"github.com/switchyard-ai/switchyard/internal/workload"
 )
 
 // Parallelism is how a model is spread over chips.
@@ -43,20 +44,12 @@ type Speed struct {
 	Infeasible      string  // why it cannot run there, "" where it can
 }
 
-// Terms are what a workload asks of every candidate.
+// Terms are what a training workload asks of every candidate.
 type Terms struct {
-	Tokens   float64
-	Params   float64
-	Families []chip.Family // families that the workload has a variant for
-	File     string        // for messages: where the variants are written
-	Deadline time.Time     // zero: none
-	Budget   units.Amount  // zero: none
-	Every    float64       // s between checkpoints, 0: the best
-
-	AllowedProviders, ForbiddenProviders   []string
-	AllowedChipmakers, ForbiddenChipmakers []string
-	AllowedRegions, ForbiddenRegions       []string
-	Options                                []string // allowed purchase options, empty: all
+	Workload *workload.Workload
+	File     string  // for messages: where the variants are written
+	Tokens   float64 // to train on
+	Params   float64 // of the model, for the size of checkpoints
 }
 
 // Price is what an offer costs per node-hour: its list price, and what one more
@@ -135,9 +128,9 @@ func Rank(terms Terms, speeds []Speed, offers []catalog.Offer, prices Prices, as
 	}
 	var ranked []*RankedCandidate
 	for _, offer := range offers {
-		price := prices(offer)
+		price, excluded := prices(offer), Exclusions(terms.Workload, terms.File, offer)
 		for _, speed := range byType[offer.Type] {
-			ranked = append(ranked, judge(terms, offer, speed, price, assumptions, now))
+			ranked = append(ranked, judge(terms, offer, speed, price, excluded, assumptions, now))
 		}
 	}
 	SortMerit(ranked)
@@ -169,27 +162,27 @@ func compareBool(a, b bool) int {
 }
 
 // judge prices one candidate and collects every reason against it.
-func judge(terms Terms, offer catalog.Offer, speed *Speed, price Price, a Assumptions, now time.Time) *RankedCandidate {
+func judge(terms Terms, offer catalog.Offer, speed *Speed, price Price, excluded []string, a Assumptions, now time.Time) *RankedCandidate {
 	c := &RankedCandidate{
 		Provider: offer.Type.Provider, Region: offer.Region, InstanceType: offer.Type.Name, Option: offer.Option,
 		Chip: offer.Type.Chip.ID, Chipmaker: offer.Type.Chip.Maker,
 		Chips: speed.Nodes * offer.Type.Chips, Nodes: speed.Nodes, Parallelism: speed.Parallelism,
 		ListRate: price.List, MarginalRate: price.Marginal, Status: speed.Status,
-		Step: speed.Parts, Reasons: []string{},
+		Step: speed.Parts, Reasons: append([]string{}, excluded...),
 	}
-	c.exclude(terms, offer)
 	if speed.Infeasible != "" {
 		c.Reasons = append(c.Reasons, speed.Infeasible)
 		return c
 	}
 	c.TokensPerSecond = speed.TokensPerSecond
 	work := terms.Tokens / speed.TokensPerSecond
-	g := a.goodput(terms.Params, c.Chips, c.Nodes, offer.Option, terms.Every)
+	every := time.Duration(terms.Workload.CheckpointOf(offer.Type.Chip.Family).Every).Seconds()
+	g := a.goodput(terms.Params, c.Chips, c.Nodes, offer.Option, every)
 	c.Whole = wholeRun(work, g, a, offer.Option)
 	billed := 0.0
 	for _, part := range c.Whole {
 		c.Seconds += part.Seconds
-		if part.Name != partWaiting {
+		if part.Name != PartWaiting {
 			billed += part.Seconds
 		}
 	}
@@ -210,7 +203,7 @@ const (
 	partSetUp       = "set-up"
 	partCheckpoints = "checkpoints"
 	partRework      = "work lost to failures and interruptions"
-	partWaiting     = "waiting for spot capacity"
+	PartWaiting     = "waiting for spot capacity" // the only part that is not paid for
 )
 
 func wholeRun(work float64, g goodput, a Assumptions, option catalog.Option) []Part {
@@ -220,7 +213,7 @@ func wholeRun(work float64, g goodput, a Assumptions, option catalog.Option) []P
 	}
 	if option == catalog.Spot {
 		busy := work * g.factor()
-		parts = append(parts, Part{partWaiting, busy/a.SpotAvailability - busy})
+		parts = append(parts, Part{PartWaiting, busy/a.SpotAvailability - busy})
 	}
 	return parts
 }
@@ -279,42 +272,33 @@ func blockDays(needed float64, nodes int) (days int, obstacle string) {
 	return days, obstacle
 }
 
-// exclude collects what the workload's own terms rule out.
-func (c *RankedCandidate) exclude(terms Terms, offer catalog.Offer) {
+// Exclusions returns what the workload's own terms say against an offer.
+func Exclusions(w *workload.Workload, file string, offer catalog.Offer) []string {
+	var reasons []string
 	family := offer.Type.Chip.Family
-	if len(terms.Families) > 0 && !slices.Contains(terms.Families, family) {
-		c.Reasons = append(c.Reasons, fmt.Sprintf("needs a %s variant in %s (has: %s)", family, terms.File, joined(terms.Families)))
+	if _, has := w.Variants[family]; !has {
+		reasons = append(reasons, fmt.Sprintf("needs a %s variant in %s (has: %s)", family, file, joined(w.Families())))
 	}
-	for _, rule := range []struct {
-		what, value        string
-		allowed, forbidden []string
-	}{
-		{"provider", c.Provider, terms.AllowedProviders, terms.ForbiddenProviders},
-		{"chipmaker", string(c.Chipmaker), terms.AllowedChipmakers, terms.ForbiddenChipmakers},
-		{"region", c.Region, terms.AllowedRegions, terms.ForbiddenRegions},
-		{"purchase option", string(c.Option), terms.Options, nil},
-	} {
-		if slices.Contains(rule.forbidden, rule.value) || (len(rule.allowed) > 0 && !slices.Contains(rule.allowed, rule.value)) {
-			c.Reasons = append(c.Reasons, fmt.Sprintf("%s %s excluded", rule.what, rule.value))
-		}
-	}
+	reasons = append(reasons, w.Excludes(offer.Type.Provider, offer.Type.Chip.Maker, offer.Region, offer.Option)...)
 	if offer.Type.Announced {
-		c.Reasons = append(c.Reasons, "announced, not yet sold")
+		reasons = append(reasons, "announced, not yet sold")
 	}
+	return reasons
 }
 
 // checkLimits compares with deadline and budget.
 func (c *RankedCandidate) checkLimits(terms Terms, now time.Time) {
-	if end := now.Add(seconds(c.Seconds)); !terms.Deadline.IsZero() && end.After(terms.Deadline) {
-		c.Reasons = append(c.Reasons, fmt.Sprintf("misses the deadline by %s at %d chips", span(end.Sub(terms.Deadline)), c.Chips))
+	deadline, budget := terms.Workload.Deadline, terms.Workload.Budget.Amount
+	if end := now.Add(seconds(c.Seconds)); !deadline.IsZero() && end.After(deadline.Time) {
+		c.Reasons = append(c.Reasons, fmt.Sprintf("misses the deadline by %s at %s chips", span(end.Sub(deadline.Time)), units.Grouped(int64(c.Chips))))
 	}
-	if terms.Budget == (units.Amount{}) {
+	if budget == (units.Amount{}) {
 		return
 	}
-	over, err := c.Cost.Sub(terms.Budget)
+	over, err := c.Cost.Sub(budget)
 	switch {
 	case err != nil:
-		c.Reasons = append(c.Reasons, fmt.Sprintf("priced in %s and the budget is in %s", c.Cost.Currency, terms.Budget.Currency))
+		c.Reasons = append(c.Reasons, fmt.Sprintf("priced in %s and the budget is in %s", c.Cost.Currency, budget.Currency))
 	case over.Micros > 0:
 		c.Reasons = append(c.Reasons, fmt.Sprintf("exceeds the budget by %s", over.Short()))
 	}

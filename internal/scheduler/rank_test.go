@@ -14,6 +14,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/chip"
 	"github.com/switchyard-ai/switchyard/internal/units"
+	"github.com/switchyard-ai/switchyard/internal/workload"
 )
 
 func h100x8() *catalog.InstanceType {
@@ -25,7 +26,9 @@ func offerOf(t *catalog.InstanceType, region string, option catalog.Option, pric
 }
 
 func terms() Terms {
-	return Terms{Tokens: 1e9, Params: 1e9, Families: []chip.Family{chip.CUDA}, File: "train.yaml"}
+	w := &workload.Workload{}
+	w.Variants = map[chip.Family]workload.Variant{chip.CUDA: {}}
+	return Terms{Workload: w, Tokens: 1e9, Params: 1e9, File: "train.yaml"}
 }
 
 func rankOne(t *testing.T, terms Terms, speed Speed, offer catalog.Offer) *RankedCandidate {
@@ -77,14 +80,22 @@ func TestRankSaysWhatRulesACandidateOut(t *testing.T) {
 		change func(*Terms, *Speed, *catalog.Offer)
 		want   string
 	}{
-		{"family", func(t *Terms, _ *Speed, _ *catalog.Offer) { t.Families = []chip.Family{chip.CPU, chip.Neuron} }, "needs a cuda variant in train.yaml (has: cpu, neuron)"},
-		{"maker", func(t *Terms, _ *Speed, _ *catalog.Offer) { t.ForbiddenChipmakers = []string{"nvidia"} }, "chipmaker nvidia excluded"},
-		{"provider", func(t *Terms, _ *Speed, _ *catalog.Offer) { t.AllowedProviders = []string{"azure"} }, "provider aws excluded"},
-		{"region", func(t *Terms, _ *Speed, _ *catalog.Offer) { t.ForbiddenRegions = []string{"us-east-1"} }, "region us-east-1 excluded"},
-		{"option", func(t *Terms, _ *Speed, _ *catalog.Offer) { t.Options = []string{"spot"} }, "purchase option on-demand excluded"},
+		{"family", func(t *Terms, _ *Speed, _ *catalog.Offer) {
+			t.Workload.Variants = map[chip.Family]workload.Variant{chip.CPU: {}, chip.Neuron: {}}
+		}, "needs a cuda variant in train.yaml (has: cpu, neuron)"},
+		{"maker", func(t *Terms, _ *Speed, _ *catalog.Offer) {
+			t.Workload.Place.Forbid.Chipmakers = []chip.Maker{chip.NVIDIA}
+		}, "chipmaker nvidia is forbidden"},
+		{"provider", func(t *Terms, _ *Speed, _ *catalog.Offer) { t.Workload.Place.Allow.Providers = []string{"azure"} }, "provider aws is not among the allowed (azure)"},
+		{"region", func(t *Terms, _ *Speed, _ *catalog.Offer) { t.Workload.Place.Forbid.Regions = []string{"us-east-1"} }, "region us-east-1 is forbidden"},
+		{"option", func(t *Terms, _ *Speed, _ *catalog.Offer) {
+			t.Workload.Place.Allow.Options = []catalog.Option{catalog.Spot}
+		}, "option on-demand is not among the allowed (spot)"},
 		{"memory", func(_ *Terms, s *Speed, _ *catalog.Offer) { s.Infeasible = "does not fit in memory" }, "does not fit in memory"},
-		{"deadline", func(t *Terms, _ *Speed, _ *catalog.Offer) { t.Deadline = noon.Add(time.Hour) }, "misses the deadline by 118 minutes at 16 chips"},
-		{"budget", func(t *Terms, _ *Speed, _ *catalog.Offer) { t.Budget = units.Amount{Micros: 1e6, Currency: units.USD} }, "exceeds the budget by $"},
+		{"deadline", func(t *Terms, _ *Speed, _ *catalog.Offer) { t.Workload.Deadline.Time = noon.Add(time.Hour) }, "misses the deadline by 118 minutes at 16 chips"},
+		{"budget", func(t *Terms, _ *Speed, _ *catalog.Offer) {
+			t.Workload.Budget.Amount = units.Amount{Micros: 1e6, Currency: units.USD}
+		}, "exceeds the budget by $"},
 		{"announced", func(_ *Terms, _ *Speed, o *catalog.Offer) { o.Type.Announced = true }, "announced, not yet sold"},
 		{"block too long", func(_ *Terms, s *Speed, o *catalog.Offer) {
 			s.TokensPerSecond, o.Option = 50, catalog.CapacityBlock

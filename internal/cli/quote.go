@@ -1,0 +1,286 @@
+package cli
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchyard-ai/switchyard/internal/clock"
+	"github.com/switchyard-ai/switchyard/internal/estimate"
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/quote"
+	"github.com/switchyard-ai/switchyard/internal/scheduler"
+	"github.com/switchyard-ai/switchyard/internal/units"
+	"github.com/switchyard-ai/switchyard/internal/workload"
+)
+
+type quoteFlags struct {
+	overlays []string
+	explain  int
+	limit    int
+	all      bool
+}
+
+func (a *app) quoteCommand() *cobra.Command {
+	var flags quoteFlags
+	cmd := &cobra.Command{
+		Use:   "quote FILE",
+		Short: "Rank every place by what a workload would cost there: the merit order",
+		Long: `Rank every offer of the catalog and every connected pool, at a sensible set of
+sizes, by what the whole workload would cost there, and say why the others are
+ruled out. Costs include set-up, checkpoints and expected failures.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.quote(cmd, args[0], flags) },
+	}
+	cmd.Flags().StringArrayVar(&flags.overlays, "overlay", nil, "`FILE` with own prices and instance types (repeatable)")
+	cmd.Flags().IntVar(&flags.explain, "explain", 0, "show where the time and money of candidate `N` go")
+	cmd.Flags().IntVar(&flags.limit, "limit", 10, "places in the table; json, yaml and csv have all")
+	cmd.Flags().BoolVar(&flags.all, "all", false, "every size and region in the table, and every place ruled out")
+	return a.withOutput(cmd)
+}
+
+func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fault.Wrap(fault.NotFound, err, "workload")
+	}
+	now := clock.System()
+	w, err := workload.Parse(file, data, now)
+	if err != nil {
+		return err
+	}
+	offers, err := loadCatalog(flags.overlays)
+	if err != nil {
+		return err
+	}
+	pools, err := a.pools(cmd.Context())
+	if err != nil {
+		return err
+	}
+	market := &quote.Market{Catalog: offers, Constants: estimate.Default(), Assumptions: scheduler.DefaultAssumptions()}
+	answer, err := market.Quote(cmd.Context(), quote.Request{Workload: w, File: filepath.Base(file), Pools: pools, Now: now})
+	if err != nil {
+		return err
+	}
+	if flags.explain > 0 {
+		return a.explain(answer, flags)
+	}
+	l := quoteListing(answer, a.output == "csv", flags)
+	l.before = quoteHeader(w, answer) + "\n\n"
+	l.after = ruledOut(answer, flags) + quoteFooter(answer, pools, file)
+	return a.print(l)
+}
+
+var quoteColumns = []column{
+	{title: "#", field: "rank", number: true}, {title: "WHERE", field: "where"}, {title: "CHIPS", field: "chips", number: true}, {title: "", field: "chip"},
+	{title: "SPEED", field: "tokens_per_second", number: true}, {title: "TIME", field: "seconds", number: true},
+	{title: "COST OF RUN", field: "cost", number: true}, {title: "PER 1M TOKENS", field: "cost_per_million_tokens", number: true}, {title: "SURE?", field: "status"},
+}
+
+var quoteCSVColumns = columnsOf("rank", "provider", "region", "instance_type", "option", "site", "chip", "chips", "nodes",
+	"dp", "tp", "pp", "ep", "cp", "micro_batch", "tokens_per_second", "seconds", "cost", "cost_low", "cost_high", "currency",
+	"cost_per_million_tokens", "list_rate", "marginal_rate", "status", "feasible", "connected", "reasons")
+
+func columnsOf(fields ...string) []column {
+	columns := make([]column, len(fields))
+	for i, field := range fields {
+		columns[i] = column{title: field, field: field}
+	}
+	return columns
+}
+
+func quoteListing(q *quote.Quote, exact bool, flags quoteFlags) listing {
+	if exact {
+		l := listing{document: q, columns: quoteCSVColumns}
+		for i, c := range q.Candidates {
+			l.cells = append(l.cells, quoteExact(i+1, c))
+		}
+		return l
+	}
+	l := listing{document: q, columns: quoteColumns}
+	for _, place := range shown(q, flags) {
+		l.cells = append(l.cells, quoteCells(place, q.Candidates[place]))
+	}
+	return l
+}
+
+func quoteExact(rank int, c *scheduler.RankedCandidate) []string {
+	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+	p := c.Parallelism
+	return []string{
+		strconv.Itoa(rank), c.Provider, c.Region, c.InstanceType, string(c.Option), c.Site, c.Chip, strconv.Itoa(c.Chips), strconv.Itoa(c.Nodes),
+		strconv.Itoa(p.DP), strconv.Itoa(p.TP), strconv.Itoa(p.PP), strconv.Itoa(p.EP), strconv.Itoa(p.CP), strconv.Itoa(p.MicroBatch),
+		number(c.TokensPerSecond), number(c.Seconds), c.Cost.Decimal(), c.CostLow.Decimal(), c.CostHigh.Decimal(), string(c.ListRate.Currency),
+		c.CostPerMillion.Decimal(), c.ListRate.Decimal(), c.MarginalRate.Decimal(), c.Status,
+		strconv.FormatBool(c.Feasible), strconv.FormatBool(c.Connected), strings.Join(c.Reasons, "; "),
+	}
+}
+
+// shown picks the feasible candidates of the table: the cheapest size and
+// region of each instance type and purchase option, and every connected pool.
+func shown(q *quote.Quote, flags quoteFlags) []int {
+	var places []int
+	seen := map[string]bool{}
+	for i, c := range q.Candidates {
+		key := fmt.Sprintf("%s %s %s %v", c.Provider, c.InstanceType, c.Option, c.Connected)
+		if !c.Feasible || (seen[key] && !flags.all) || (len(places) >= flags.limit && !flags.all && !c.Connected) {
+			continue
+		}
+		seen[key] = true
+		places = append(places, i)
+	}
+	return places
+}
+
+func quoteCells(place int, c *scheduler.RankedCandidate) []string {
+	return []string{
+		strconv.Itoa(place + 1), where(c), units.Grouped(int64(c.Chips)), c.Chip, rate(c.TokensPerSecond) + " tok/s", span(c.Seconds),
+		c.Cost.Short(), perMillion(c), sure(c),
+	}
+}
+
+func where(c *scheduler.RankedCandidate) string {
+	if c.Connected && c.Site == c.Provider {
+		return c.Site + " (connected)"
+	}
+	words := []string{c.Provider, c.Region, c.InstanceType, string(c.Option)}
+	if c.Connected {
+		words = append(words, "(connected: "+c.Site+")")
+	}
+	return strings.Join(words, " ")
+}
+
+func perMillion(c *scheduler.RankedCandidate) string {
+	amount, err := units.ParseAmount(strconv.FormatFloat(c.CostPerMillion.Float64(), 'f', 6, 64), c.CostPerMillion.Currency)
+	if err != nil {
+		return "?"
+	}
+	return amount.Short()
+}
+
+// sure says how wide the 80% interval of the cost is.
+func sure(c *scheduler.RankedCandidate) string {
+	text := ""
+	if c.Cost.Micros > 0 && c.CostHigh.Micros > c.CostLow.Micros {
+		half := float64(c.CostHigh.Micros-c.CostLow.Micros) / 2 / float64(c.Cost.Micros)
+		text = fmt.Sprintf("± %.0f%%", 100*half)
+	}
+	if c.Status != string(estimate.Measured) {
+		text += " " + c.Status
+	}
+	return strings.TrimSpace(text)
+}
+
+// rate is a number of tokens per second for people.
+func rate(x float64) string {
+	switch {
+	case x >= 1e12:
+		return fmt.Sprintf("%.1fT", x/1e12)
+	case x >= 1e9:
+		return fmt.Sprintf("%.1fB", x/1e9)
+	case x >= 1e6:
+		return fmt.Sprintf("%.1fM", x/1e6)
+	case x >= 1e4:
+		return fmt.Sprintf("%.0fk", x/1e3)
+	case x >= 1e3:
+		return fmt.Sprintf("%.1fk", x/1e3)
+	}
+	return fmt.Sprintf("%.3g", x)
+}
+
+// span is a number of seconds for people.
+func span(seconds float64) string {
+	d := time.Duration(math.Min(seconds, 9e9) * float64(time.Second))
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%.0f d", d.Hours()/24)
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%.1f h", d.Hours())
+	case d >= 2*time.Minute:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.0f s", d.Seconds())
+}
+
+func quoteHeader(w *workload.Workload, q *quote.Quote) string {
+	words := []string{w.Shape.ID}
+	if w.Shape.ID == "" {
+		words[0] = w.Name
+	}
+	if t := w.Training; t != nil {
+		words = append(words, rate(float64(t.Tokens))+" tokens", "seq "+units.Grouped(int64(t.SequenceLength)), "batch "+units.Grouped(int64(t.GlobalBatch)))
+	}
+	words = append(words, string(w.Precision))
+	if !w.Deadline.IsZero() {
+		words = append(words, "by "+w.Deadline.String())
+	}
+	if !w.Budget.IsZero() {
+		words = append(words, "budget "+w.Budget.Short())
+	}
+	return fmt.Sprintf("%s      %s candidates, %s feasible, %d connected", strings.Join(words, " · "),
+		units.Grouped(int64(q.Considered)), units.Grouped(int64(q.Feasible)), q.Connected)
+}
+
+// ruledOut lists why places are not in the merit order, one line for each
+// instance type, most telling reason first.
+func ruledOut(q *quote.Quote, flags quoteFlags) string {
+	var b strings.Builder
+	most := 5
+	if flags.all {
+		most = math.MaxInt
+	}
+	feasible, told, more := map[string]bool{}, map[string]bool{}, 0
+	for _, c := range q.Candidates {
+		if c.Feasible {
+			feasible[c.Provider+c.InstanceType] = true
+		}
+	}
+	for _, c := range q.Candidates {
+		reason := strings.Join(c.Reasons, "; ")
+		key := c.Provider + c.InstanceType
+		if !flags.all {
+			key = c.Chip + string(c.Option) // one line for each chip is enough to see why
+		}
+		if c.Feasible || feasible[c.Provider+c.InstanceType] && !c.Connected || told[key] {
+			continue
+		}
+		told[key] = true
+		if most--; most < 0 {
+			more++
+			continue
+		}
+		cost := ""
+		if !c.Cost.IsZero() {
+			cost = " (would cost " + c.Cost.Short() + ")"
+		}
+		fmt.Fprintf(&b, " ✗  %-46s %s%s\n", where(c), reason, cost)
+	}
+	if more > 0 {
+		fmt.Fprintf(&b, " ✗  and %d more kinds (--all)\n", more)
+	}
+	return b.String()
+}
+
+func quoteFooter(q *quote.Quote, pools []fleet.Pool, file string) string {
+	var b strings.Builder
+	b.WriteString("\n")
+	if q.Uncertain != "" {
+		fmt.Fprintf(&b, "%s   (yard calibrate --rows FILE)\n", q.Uncertain)
+	}
+	sites := map[string]bool{}
+	for _, p := range pools {
+		sites[p.Site] = true
+	}
+	if len(sites) <= 1 {
+		b.WriteString("Only `local` is connected.   ")
+	}
+	fmt.Fprintf(&b, "Why is 1 first? yard quote %s --explain 1\n", file)
+	return b.String()
+}

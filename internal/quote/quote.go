@@ -1,0 +1,173 @@
+package quote
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/catalog"
+	"github.com/switchyard-ai/switchyard/internal/chip"
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/scheduler"
+	"github.com/switchyard-ai/switchyard/internal/units"
+	"github.com/switchyard-ai/switchyard/internal/workload"
+)
+
+// Request asks for the merit order of a workload.
+type Request struct {
+	Workload *workload.Workload
+	File     string // name of the workload's file, for messages
+	Pools    []fleet.Pool
+	Prices   scheduler.Prices // nil: list prices
+	Now      time.Time
+}
+
+// Quote is a merit order. JSON field names are stable.
+type Quote struct {
+	Workload   string                       `json:"workload"`
+	Kind       workload.Kind                `json:"kind"`
+	Model      string                       `json:"model"`
+	AsOf       time.Time                    `json:"as_of"`
+	Considered int                          `json:"considered"`
+	Feasible   int                          `json:"feasible"`
+	Connected  int                          `json:"connected"`
+	Uncertain  string                       `json:"uncertain,omitempty"` // why the first place is not certain, and what would settle it
+	Candidates []*scheduler.RankedCandidate `json:"candidates"`
+}
+
+// localSetUp is what a start on this machine takes before the first step: the
+// program is compiled and started; no node has to come.
+const localSetUp = 10
+
+// Quote returns the merit order over all offers and connected pools. A
+// workload without a model is fault.Invalid.
+func (m *Market) Quote(ctx context.Context, r Request) (*Quote, error) {
+	w := r.Workload
+	if why := w.Unquotable(); why != "" {
+		return nil, fault.Newf(fault.Invalid, "%s: the workload cannot be quoted: %s", r.File, why)
+	}
+	if r.Prices == nil {
+		r.Prices = scheduler.ListPrices
+	}
+	var candidates []*scheduler.RankedCandidate
+	var err error
+	switch w.Kind {
+	case workload.KindTraining:
+		candidates, err = m.training(ctx, r)
+	default:
+		return nil, fault.Newf(fault.Invalid, "%s: a %s is not quoted yet", r.File, w.Kind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	q := &Quote{
+		Workload: w.Name, Kind: w.Kind, Model: w.Shape.ID, AsOf: r.Now,
+		Considered: len(candidates), Candidates: candidates,
+	}
+	for _, c := range candidates {
+		if c.Feasible {
+			q.Feasible++
+		}
+		if c.Connected {
+			q.Connected++
+		}
+	}
+	q.Uncertain = uncertainty(candidates)
+	return q, nil
+}
+
+func (m *Market) training(ctx context.Context, r Request) ([]*scheduler.RankedCandidate, error) {
+	places := make([]place, len(m.Catalog.Types))
+	for i, t := range m.Catalog.Types {
+		places[i] = place{kind: t}
+	}
+	speeds, err := m.trainingSpeeds(ctx, r.Workload, places)
+	if err != nil {
+		return nil, err
+	}
+	terms := termsOf(r.Workload, r.File)
+	ranked := scheduler.Rank(terms, speeds, m.Catalog.Offers, r.Prices, m.Assumptions, r.Now)
+	for _, pool := range r.Pools {
+		own, err := m.pool(ctx, r, terms, pool)
+		if err != nil {
+			return nil, err
+		}
+		ranked = append(ranked, own...)
+	}
+	scheduler.SortMerit(ranked)
+	return ranked, nil
+}
+
+// pool ranks the sizes of one connected pool at its own rate.
+func (m *Market) pool(ctx context.Context, r Request, terms scheduler.Terms, pool fleet.Pool) ([]*scheduler.RankedCandidate, error) {
+	kind, err := m.typeOf(pool)
+	if err != nil {
+		return nil, err
+	}
+	speeds, err := m.trainingSpeeds(ctx, r.Workload, []place{{kind, max(pool.Nodes, pool.MaxNodes)}})
+	if err != nil {
+		return nil, err
+	}
+	assumptions := m.Assumptions
+	if pool.Provider == "local" {
+		assumptions.SetUpSeconds = localSetUp
+	}
+	offer := catalog.Offer{Type: kind, Region: pool.Region, Option: catalog.Option(pool.Option), Price: pool.Rate, Source: pool.RateSource}
+	ranked := scheduler.Rank(terms, speeds, []catalog.Offer{offer}, r.Prices, assumptions, r.Now)
+	for _, c := range ranked {
+		c.Connected, c.Site = true, pool.Site
+	}
+	return ranked, nil
+}
+
+// typeOf returns the instance type of a pool: the catalog's, or one made from
+// what the engine observed.
+func (m *Market) typeOf(pool fleet.Pool) (*catalog.InstanceType, error) {
+	if t, err := m.Catalog.Type(pool.Provider, pool.InstanceType); err == nil {
+		return t, nil
+	}
+	k, err := chip.Find(pool.Chip)
+	if err != nil {
+		return nil, err
+	}
+	return &catalog.InstanceType{
+		Provider: pool.Provider, Name: pool.InstanceType, Chip: k, Chips: max(1, pool.ChipsPerNode),
+		VCPUs: pool.Cores, HostMemory: units.Bytes(pool.Memory), Domain: max(1, pool.ChipsPerNode),
+	}, nil
+}
+
+// uncertainty compares the best candidate with the best of another instance
+// type: where the intervals of their costs overlap the order is not certain,
+// and measuring the one with the wider interval would settle it.
+func uncertainty(candidates []*scheduler.RankedCandidate) string {
+	if len(candidates) == 0 || !candidates[0].Feasible {
+		return ""
+	}
+	first := candidates[0]
+	for i, second := range candidates[1:] {
+		if !second.Feasible {
+			return ""
+		}
+		if second.Chip == first.Chip {
+			continue
+		}
+		if second.CostLow.Micros >= first.CostHigh.Micros {
+			return ""
+		}
+		measure := first
+		if width(second) > width(first) {
+			measure = second
+		}
+		return fmt.Sprintf("1 and %d are within each other's error: one measured step of %s on %s would settle it", i+2, measure.Chip, measure.InstanceType)
+	}
+	return ""
+}
+
+// width is the relative width of a candidate's interval.
+func width(c *scheduler.RankedCandidate) float64 {
+	if c.Cost.Micros == 0 {
+		return 0
+	}
+	return float64(c.CostHigh.Micros-c.CostLow.Micros) / float64(c.Cost.Micros)
+}
