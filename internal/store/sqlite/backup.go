@@ -85,7 +85,10 @@ func Check(ctx context.Context, path string) (version int64, err error) {
 		return 0, fault.Newf(fault.NotFound, "no file %s", path)
 	}
 	version, err = inspect(ctx, path)
-	if err != nil {
+	switch {
+	case fault.Is(err, fault.Internal):
+		return 0, fault.Wrap(fault.Invalid, err, path+" is damaged")
+	case err != nil:
 		return 0, err
 	}
 	if version == 0 {

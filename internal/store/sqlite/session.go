@@ -89,7 +89,8 @@ func (p *pool) close() error {
 	var errs []error
 	for range cap(p.free) {
 		if s := <-p.free; s.conn != nil {
-			errs = append(errs, s.conn.Close()) // with it go its statements
+			s.closeStatements()
+			errs = append(errs, s.conn.Close())
 		}
 	}
 	return errors.Join(append(errs, p.db.Close())...)
@@ -115,12 +116,21 @@ func (s *session) prepared(ctx context.Context, text string) (*sql.Stmt, error) 
 	return stmt, nil
 }
 
+// closeStatements ends the statements, without which SQLite would keep their
+// connection open, and the log unfolded, after it is closed.
+func (s *session) closeStatements() {
+	for _, stmt := range s.stmts {
+		_ = stmt.Close()
+	}
+}
+
 // discard closes a connection whose state is unknown, for good: the session's
 // next use makes a new one.
 func (s *session) discard() {
 	if s.conn == nil {
 		return
 	}
+	s.closeStatements()
 	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
 	_ = s.conn.Close()
 	s.conn, s.stmts = nil, nil
