@@ -25,6 +25,7 @@ type Engine interface {
 	// start: repeat Start, or fence the key with Stop.
 	Start(ctx context.Context, gang Gang) error
 	// Observe tells the state of a gang; fault.Lost where the key is not known.
+	// A gang whose keeper died is ended first, and told of with Status.Lost.
 	Observe(ctx context.Context, key string) (Status, error)
 	// Logs reads the log of one rank from a byte offset; reading ends at the
 	// present end of the log. Offsets count the bytes that the rank wrote
@@ -35,8 +36,9 @@ type Engine interface {
 	// thinned evenly where it is long; no bound on logs cuts it.
 	History(ctx context.Context, key string) ([]fleet.Progress, error)
 	// Stop asks the gang to end (SIGTERM), and ends it after the grace. It
-	// returns at once; Observe tells when it is over. Repeating it is harmless;
-	// a key that is not known is fenced: a later Start of it is refused.
+	// returns at once; Observe tells when it is over. Repeating it is harmless,
+	// and can only shorten the grace, counted from the first time. A key that is
+	// not known is fenced: a later Start of it is refused.
 	Stop(ctx context.Context, key string, grace time.Duration) error
 	// List returns the keys of all gangs that the engine knows.
 	List(ctx context.Context) ([]string, error)

@@ -90,6 +90,22 @@ func testStopIgnored(t *testing.T, site Site) {
 	}
 }
 
+func testStopShortened(t *testing.T, site Site) {
+	e := site.Open(t)
+	Start(t, e, Shell("hasty", 1, `trap 'echo heard' TERM; echo ready; while true; do sleep 0.05; done`))
+	AwaitLog(t, e, "hasty", 0, "ready")
+	if err := e.Stop(t.Context(), "hasty", time.Hour); err != nil {
+		t.Fatalf("stop: %v", err)
+	}
+	AwaitLog(t, e, "hasty", 0, "heard")
+	if err := e.Stop(t.Context(), "hasty", 0); err != nil {
+		t.Fatalf("second stop: %v", err)
+	}
+	if status := Await(t, e, "hasty", engine.Exited); !status.Stopped || status.ExitCode != 137 {
+		t.Errorf("status %+v; want it stopped by SIGKILL", status)
+	}
+}
+
 func testStopAfterEnd(t *testing.T, site Site) {
 	e := site.Open(t)
 	Start(t, e, Shell("ended", 1, "exit 3"))

@@ -68,6 +68,31 @@ sleep 600`))
 	wantNothingLeft(t, dir)
 }
 
+// As at the shutdown of the machine.
+func TestTerminatedShimEndsTheGang(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e := open(dir)
+	gang := enginetest.Shell("term", 2, `trap 'echo leaving; exit 0' TERM; echo ready; while true; do sleep 0.05; done`)
+	gang.Grace = time.Minute
+	enginetest.Start(t, e, gang)
+	for rank := range 2 {
+		enginetest.AwaitLog(t, e, "term", rank, "ready")
+	}
+	if err := syscall.Kill(shimPID(t, dir, "term"), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	status := enginetest.Await(t, e, "term", engine.Exited)
+	if status.ExitCode != 143 || status.Stopped || status.Lost {
+		t.Errorf("status %+v; want code 143", status)
+	}
+	for rank := range 2 {
+		if log, _ := enginetest.ReadLog(t, e, "term", rank, 0); !strings.Contains(log, "leaving") {
+			t.Errorf("log of rank %d: %q; want that it could leave in order", rank, log)
+		}
+	}
+}
+
 func TestWhatRanksLeaveBehindEnds(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
