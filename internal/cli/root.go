@@ -66,6 +66,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.quoteCommand(),
 		a.versionCommand(),
 		a.chipsCommand(),
+		a.schemaCommand(),
 	)
 	return root
 }

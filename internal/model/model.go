@@ -26,13 +26,13 @@ type Model struct {
 	Aliases []string `json:"aliases,omitempty"` // names on model hubs and in papers
 	Source  string   `json:"source,omitempty"`  // where the shape is published, with date
 
-	Layers     int  `json:"layers" jsonschema:"required"`
-	Hidden     int  `json:"hidden" jsonschema:"required"`
-	Heads      int  `json:"heads" jsonschema:"required"`
+	Layers     int  `json:"layers" jsonschema:"required,minimum=1"`
+	Hidden     int  `json:"hidden" jsonschema:"required,minimum=1"`
+	Heads      int  `json:"heads" jsonschema:"required,minimum=1"`
 	KVHeads    int  `json:"kv_heads,omitempty"`
 	HeadDim    int  `json:"head_dim,omitempty"`
-	FFN        int  `json:"ffn" jsonschema:"required"` // intermediate size of a dense layer's feed-forward part
-	Vocab      int  `json:"vocab" jsonschema:"required"`
+	FFN        int  `json:"ffn" jsonschema:"required,minimum=1"` // intermediate size of a dense layer's feed-forward part
+	Vocab      int  `json:"vocab" jsonschema:"required,minimum=1"`
 	MaxSeq     int  `json:"max_seq,omitempty"`
 	GatedFFN   bool `json:"gated_ffn,omitempty"`   // three matrices (SwiGLU) instead of two
 	TiedEmbed  bool `json:"tied_embed,omitempty"`  // output matrix shared with the input embedding
@@ -66,14 +66,14 @@ type Model struct {
 
 // MoE is a mixture-of-experts feed-forward part.
 type MoE struct {
-	Experts      int `json:"experts" jsonschema:"required"`
-	Active       int `json:"active" jsonschema:"required"`     // routed experts per token
-	Shared       int `json:"shared,omitempty"`                 // experts that every token passes
-	ExpertFFN    int `json:"expert_ffn" jsonschema:"required"` // intermediate size of one expert
-	DenseLayers  int `json:"dense_layers,omitempty"`           // leading layers with a dense FFN instead
-	EveryNth     int `json:"every_nth,omitempty"`              // 0 or 1: every layer is MoE; n: one in n
-	SharedFFN    int `json:"shared_ffn,omitempty"`             // intermediate size of the shared expert, 0: ExpertFFN
-	DenseMoEPlus int `json:"dense_moe_plus_ffn,omitempty"`     // dense FFN beside the experts in each layer (Arctic), 0: none
+	Experts      int `json:"experts" jsonschema:"required,minimum=1"`
+	Active       int `json:"active" jsonschema:"required,minimum=1"`     // routed experts per token
+	Shared       int `json:"shared,omitempty"`                           // experts that every token passes
+	ExpertFFN    int `json:"expert_ffn" jsonschema:"required,minimum=1"` // intermediate size of one expert
+	DenseLayers  int `json:"dense_layers,omitempty"`                     // leading layers with a dense FFN instead
+	EveryNth     int `json:"every_nth,omitempty"`                        // 0 or 1: every layer is MoE; n: one in n
+	SharedFFN    int `json:"shared_ffn,omitempty"`                       // intermediate size of the shared expert, 0: ExpertFFN
+	DenseMoEPlus int `json:"dense_moe_plus_ffn,omitempty"`               // dense FFN beside the experts in each layer (Arctic), 0: none
 
 	RouterBias bool `json:"router_bias,omitempty"` // one bias per expert in the router
 	SharedGate bool `json:"shared_gate,omitempty"` // a gate of Hidden weights on the shared expert
@@ -82,8 +82,8 @@ type MoE struct {
 // MLA is multi-head latent attention (DeepSeek-V2, arXiv:2405.04434).
 type MLA struct {
 	QRank   int `json:"q_rank,omitempty"` // 0: queries are not compressed
-	KVRank  int `json:"kv_rank" jsonschema:"required"`
+	KVRank  int `json:"kv_rank" jsonschema:"required,minimum=1"`
 	RopeDim int `json:"rope_dim" jsonschema:"required"`
-	NopeDim int `json:"nope_dim" jsonschema:"required"`
-	VDim    int `json:"v_dim" jsonschema:"required"`
+	NopeDim int `json:"nope_dim" jsonschema:"required,minimum=1"`
+	VDim    int `json:"v_dim" jsonschema:"required,minimum=1"`
 }

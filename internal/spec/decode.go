@@ -3,6 +3,7 @@ package spec
 import (
 	"encoding"
 	"fmt"
+	"math"
 	"reflect"
 	"sort"
 	"strings"
@@ -158,9 +159,16 @@ func (d *Document) decodeScalar(node *yaml.Node, into reflect.Value, path string
 		d.checkEnum(into, node, path)
 		return
 	}
-	if err := node.Decode(into.Addr().Interface()); err != nil {
+	// The library would cut 1.5 to the whole number 1.
+	broken := into.CanInt() && node.ShortTag() == "!!float"
+	if err := node.Decode(into.Addr().Interface()); err != nil || broken && !whole(node) {
 		d.Faultf(path, "found %q; %s is needed", clip(node.Value), want)
 	}
+}
+
+func whole(node *yaml.Node) bool {
+	var x float64
+	return node.Decode(&x) == nil && x == math.Trunc(x)
 }
 
 func (d *Document) checkEnum(value reflect.Value, node *yaml.Node, path string) bool {

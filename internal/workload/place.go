@@ -16,7 +16,7 @@ type Place struct {
 	Allow  Selector `json:"allow,omitzero" jsonschema_description:"Only these; an empty list allows all."`
 	Forbid Selector `json:"forbid,omitzero" jsonschema_description:"None of these."`
 	Chips  Range    `json:"chips,omitzero" jsonschema_description:"Bounds on the number of chips."`
-	Nodes  int      `json:"nodes,omitempty" jsonschema_description:"A fixed number of nodes, instead of chips."`
+	Nodes  int      `json:"nodes,omitempty" jsonschema:"minimum=1" jsonschema_description:"A fixed number of nodes, instead of chips."`
 }
 
 // Selector names places. Regions may hold *, which stands for any letters.
@@ -29,8 +29,8 @@ type Selector struct {
 
 // Range is a number within bounds; Max 0 means no upper bound.
 type Range struct {
-	Min int `json:"min,omitempty"`
-	Max int `json:"max,omitempty"`
+	Min int `json:"min,omitempty" jsonschema:"minimum=0"`
+	Max int `json:"max,omitempty" jsonschema:"minimum=1"`
 }
 
 // Dataset is what a workload reads.

@@ -16,9 +16,9 @@ type Variant struct {
 	Mounts  []Mount           `json:"mounts,omitempty"`
 	Ports   []Port            `json:"ports,omitempty"`
 
-	Ranks        int         `json:"ranks,omitempty" jsonschema_description:"Ranks over all nodes. Default: one per chip, and one for family cpu."`
-	RanksPerNode int         `json:"ranks_per_node,omitempty" jsonschema_description:"Ranks on each node. Default: one per chip, and one for family cpu."`
-	Cores        int         `json:"cores,omitempty" jsonschema_description:"Host cores per rank. Default: whole nodes."`
+	Ranks        int         `json:"ranks,omitempty" jsonschema:"minimum=1" jsonschema_description:"Ranks over all nodes. Default: one per chip, and one for family cpu."`
+	RanksPerNode int         `json:"ranks_per_node,omitempty" jsonschema:"minimum=1" jsonschema_description:"Ranks on each node. Default: one per chip, and one for family cpu."`
+	Cores        int         `json:"cores,omitempty" jsonschema:"minimum=1" jsonschema_description:"Host cores per rank. Default: whole nodes."`
 	Memory       units.Bytes `json:"memory,omitempty" jsonschema_description:"Host memory per rank."`
 
 	Checkpoint VariantCheckpoint `json:"checkpoint,omitzero"`
@@ -41,13 +41,13 @@ type Mount struct {
 // Port is one that the ranks listen on.
 type Port struct {
 	Name string `json:"name" jsonschema:"required"`
-	Port int    `json:"port" jsonschema:"required"`
+	Port int    `json:"port" jsonschema:"required,minimum=1,maximum=65535"`
 }
 
 // Checkpoint is when checkpoints are written and how many are kept.
 type Checkpoint struct {
 	Every units.Duration `json:"every,omitempty" jsonschema_description:"Time between checkpoints. Default: the best for the expected failures."`
-	Keep  int            `json:"keep,omitempty" jsonschema_description:"Checkpoints kept. Default: 3."`
+	Keep  int            `json:"keep,omitempty" jsonschema:"minimum=1" jsonschema_description:"Checkpoints kept. Default: 3."`
 }
 
 // VariantCheckpoint is what a variant's code reads and writes, and its own
@@ -60,7 +60,7 @@ type VariantCheckpoint struct {
 
 // Restarts is what happens when an attempt fails.
 type Restarts struct {
-	Limit      int            `json:"limit,omitempty" jsonschema_description:"Failed attempts after which the run is given up. Default: 5."`
+	Limit      int            `json:"limit,omitempty" jsonschema:"minimum=0" jsonschema_description:"Failed attempts after which the run is given up. Default: 5."`
 	Backoff    units.Duration `json:"backoff,omitempty" jsonschema_description:"Wait before the first restart, doubled each time. Default: 5s."`
 	MaxBackoff units.Duration `json:"max_backoff,omitempty" jsonschema_description:"Longest wait. Default: 10m."`
 }

@@ -43,7 +43,7 @@ type Common struct {
 	Kind     Kind   `json:"kind" jsonschema:"required"`
 	Name     string `json:"name" jsonschema:"required" jsonschema_description:"Lower-case letters, digits and dashes; runs are named after it."`
 	Project  string `json:"project,omitempty" jsonschema_description:"Who pays: quotas and the ledger count by project. Default: default."`
-	Priority int    `json:"priority,omitempty" jsonschema_description:"From -1000 to 1000; higher goes first. Default: 0."`
+	Priority int    `json:"priority,omitempty" jsonschema:"minimum=-1000,maximum=1000" jsonschema_description:"From -1000 to 1000; higher goes first. Default: 0."`
 
 	Model     ModelRef   `json:"model,omitzero" jsonschema_description:"A preset by name or a shape. Without a model the workload can run, but not be quoted."`
 	Precision chip.DType `json:"precision,omitempty" jsonschema_description:"Numeric type of the matrix products. Default: bf16."`
@@ -69,8 +69,8 @@ type ModelRef struct {
 // Training is a run over a number of tokens.
 type Training struct {
 	Tokens         units.Count `json:"tokens,omitempty" jsonschema_description:"Tokens to train on, all epochs together, such as 15T."`
-	SequenceLength int         `json:"sequence_length,omitempty" jsonschema_description:"Tokens per sequence."`
-	GlobalBatch    int         `json:"global_batch,omitempty" jsonschema_description:"Sequences per step, over all ranks."`
+	SequenceLength int         `json:"sequence_length,omitempty" jsonschema:"minimum=1" jsonschema_description:"Tokens per sequence."`
+	GlobalBatch    int         `json:"global_batch,omitempty" jsonschema:"minimum=1" jsonschema_description:"Sequences per step, over all ranks."`
 	Checkpoint     Checkpoint  `json:"checkpoint,omitzero"`
 }
 
@@ -98,15 +98,15 @@ type Service struct {
 // Traffic is the load that a service must carry, as requests or as output
 // tokens, not both.
 type Traffic struct {
-	RequestsPerSecond float64 `json:"requests_per_second,omitempty" jsonschema_description:"Mean over a busy hour."`
-	TokensPerSecond   float64 `json:"tokens_per_second,omitempty" jsonschema_description:"Output tokens per second, mean over a busy hour."`
-	PeakFactor        float64 `json:"peak_factor,omitempty" jsonschema_description:"Peak over mean, at least 1. Default: 1."`
+	RequestsPerSecond float64 `json:"requests_per_second,omitempty" jsonschema:"minimum=0" jsonschema_description:"Mean over a busy hour."`
+	TokensPerSecond   float64 `json:"tokens_per_second,omitempty" jsonschema:"minimum=0" jsonschema_description:"Output tokens per second, mean over a busy hour."`
+	PeakFactor        float64 `json:"peak_factor,omitempty" jsonschema:"minimum=1" jsonschema_description:"Peak over mean, at least 1. Default: 1."`
 }
 
 // Request is the mean size of one request, in tokens.
 type Request struct {
-	InputTokens  int `json:"input_tokens" jsonschema:"required"`
-	OutputTokens int `json:"output_tokens" jsonschema:"required"`
+	InputTokens  int `json:"input_tokens" jsonschema:"required,minimum=1"`
+	OutputTokens int `json:"output_tokens" jsonschema:"required,minimum=1"`
 }
 
 // SLO is how fast a service must answer.
@@ -123,8 +123,8 @@ type Percentiles struct {
 
 // Replicas bounds the copies of a service; Max 0 means no bound.
 type Replicas struct {
-	Min int `json:"min,omitempty"`
-	Max int `json:"max,omitempty"`
+	Min int `json:"min,omitempty" jsonschema:"minimum=0"`
+	Max int `json:"max,omitempty" jsonschema:"minimum=1"`
 }
 
 // Batch answers a fixed number of requests, in no order, by a deadline. The
