@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/rand"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -370,4 +371,43 @@ func TestSourceFailureIsReturned(t *testing.T) {
 	if _, err := Total(failing); !errors.Is(err, broken) {
 		t.Errorf("total: %v", err)
 	}
+}
+
+// BenchmarkVerify verifies a ledger of a million entries that exists nowhere
+// as a whole: memory must not grow with it.
+func BenchmarkVerify(b *testing.B) {
+	const attempts, hours = 1000, 1000
+	ran := make([]fleet.Attempt, attempts)
+	for i := range ran {
+		ran[i] = attempt()
+		ran[i].Number, ran[i].Ended = i+1, ran[i].Started.Add(hours*time.Hour)
+	}
+	generated := func(fn func(Entry) error) error {
+		id := int64(0)
+		for h := range hours {
+			for _, a := range ran {
+				from := a.Started.Add(time.Duration(h) * time.Hour)
+				for _, e := range UsageEntries(a, "lab", from, from.Add(time.Hour), from) {
+					id++
+					e.ID = id
+					if err := fn(e); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return nil
+	}
+	entries := 0
+	for b.Loop() {
+		report, err := Verify(generated, ran)
+		if err != nil || len(report.Problems) > 0 {
+			b.Fatal(err, report.Problems)
+		}
+		entries = report.Entries
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	b.ReportMetric(float64(entries), "entries")
+	b.ReportMetric(float64(memory.HeapSys)/1e6, "MB-heap")
 }

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"errors"
-	"math"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
@@ -21,7 +20,7 @@ const (
 
 	// One page of entries after ID ?1 up to ?2; ?3 is how many.
 	selectEntries = `SELECT id, ` + entryColumns + ` FROM entries WHERE id > ?1 AND id <= ?2
-		AND span_from >= ?4 AND span_from < ?5 `
+		AND (?4 IS NULL OR span_from >= ?4) AND (?5 IS NULL OR span_from < ?5) `
 	pageEntries  = ` ORDER BY id LIMIT ?3`
 	entriesAtAll = selectEntries + pageEntries
 	entriesOfRun = selectEntries + `AND run = ?6` + pageEntries
@@ -74,13 +73,7 @@ func (t *tx) Entries(filter store.EntryFilter, fn func(ledger.Entry) error) erro
 // entryQuery returns the text for a filter and its arguments; the first two,
 // the bounds of ID, are the caller's to set.
 func entryQuery(filter store.EntryFilter) (string, []any) {
-	args := []any{int64(0), int64(0), page, int64(math.MinInt64), int64(math.MaxInt64)}
-	if !filter.From.IsZero() {
-		args[3] = instant(filter.From)
-	}
-	if !filter.To.IsZero() {
-		args[4] = instant(filter.To)
-	}
+	args := []any{int64(0), int64(0), page, instant(filter.From), instant(filter.To)}
 	switch {
 	case filter.Run != "" && filter.Project != "":
 		return entriesOfTwo, append(args, filter.Run, filter.Project)

@@ -153,6 +153,12 @@ func entriesFiltered(t *testing.T, s store.Store) {
 		}
 		return err
 	})
+	timeless := entry("c", 0)
+	timeless.From, timeless.To, timeless.Project = time.Time{}, time.Time{}, "timeless"
+	update(t, s, func(tx store.Tx) error {
+		_, err := tx.AppendEntry(timeless)
+		return err
+	})
 	at := func(h int) time.Time { return start().Add(time.Duration(h) * time.Hour) }
 	view(t, s, func(tx store.Tx) error {
 		for _, c := range []struct {
@@ -161,7 +167,9 @@ func entriesFiltered(t *testing.T, s store.Store) {
 			count  int
 			first  string
 		}{
-			{"all", store.EntryFilter{}, hours, "a-1@0"},
+			{"all", store.EntryFilter{}, hours + 1, "a-1@0"},
+			{"without a span", store.EntryFilter{Project: "timeless"}, 1, "c-1@0"},
+			{"without a span, of a span", store.EntryFilter{Project: "timeless", From: at(0)}, 0, ""},
 			{"run", store.EntryFilter{Run: "b"}, hours / 2, "b-1@1"},
 			{"project", store.EntryFilter{Project: "lab"}, hours / 2, "a-1@0"},
 			{"run of another project", store.EntryFilter{Run: "b", Project: "lab"}, 0, ""},
