@@ -38,6 +38,9 @@ func (s *Store) copyTo(ctx context.Context, path string) error {
 	if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if err := createPrivate(partial); err != nil { // SQLite fills an empty file
+		return err
+	}
 	defer func() { _ = os.Remove(partial) }() // gone already when all went well
 	conn, err := s.writer.db.Conn(ctx)        // beside the writer's session: it only reads
 	if err != nil {
@@ -52,12 +55,19 @@ func (s *Store) copyTo(ctx context.Context, path string) error {
 
 // reserve creates an empty file under a name that must be free.
 func reserve(path string) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	err := createPrivate(path)
 	if errors.Is(err, fs.ErrExist) {
 		return fault.Newf(fault.Conflict, "%s exists; a backup needs a new name", path)
 	}
+	return fault.Wrap(fault.Invalid, err, "store: back up")
+}
+
+// createPrivate creates an empty file that only its owner may read: workload
+// files and the server's token are in the state.
+func createPrivate(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fault.Wrap(fault.Invalid, err, "store: back up")
+		return err
 	}
 	return file.Close()
 }

@@ -61,3 +61,19 @@ func limited(bytes uint64, fn func() error) error {
 	}
 	return errors.Join(fn(), syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before))
 }
+
+func TestOnlyTheOwnerMayRead(t *testing.T) {
+	dir := t.TempDir()
+	path, copied, restored := filepath.Join(dir, "state.db"), filepath.Join(dir, "backup.db"), filepath.Join(dir, "restored.db")
+	s := opened(t, path)
+	if err := errors.Join(s.Update(bg(), sampled().put), s.Backup(bg(), copied),
+		Restore(bg(), copied, restored, filepath.Join(dir, "lock"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{path, path + "-wal", copied, restored} {
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v; others may read it", file, info.Mode(), err)
+		}
+	}
+}

@@ -65,6 +65,11 @@ func migrate(ctx context.Context, path string, db *sql.DB, steps fs.FS) error {
 	if err := refuseNewer(path, found, known); err != nil || found == known {
 		return err
 	}
+	if !exists(path) {
+		if err := createPrivate(path); err != nil { // SQLite gives its log the same permissions
+			return fault.Wrap(fault.Invalid, err, "store: create")
+		}
+	}
 	if _, err := provider.Up(ctx); err != nil {
 		return classify(err, "migrate "+path)
 	}
