@@ -31,26 +31,29 @@ type LedgerEntries struct {
 	Entries []LedgerEntry `json:"entries"`
 }
 
-// LedgerGroup is what one run, project, pool, … used and cost.
+// LedgerGroup is what one run, project, pool, … used and cost. Money is one
+// amount for each currency; what is imputed, not paid, is apart.
 type LedgerGroup struct {
 	Group     string  `json:"group"`
+	Entries   int     `json:"entries" doc:"lines, reversals included"`
 	NodeHours Decimal `json:"node_hours"`
 	ChipHours Decimal `json:"chip_hours"`
-	Cost      Money   `json:"cost"`
-	Imputed   bool    `json:"imputed" doc:"some of the cost is at an imputed rate"`
-	Entries   int     `json:"entries"`
+	Cost      []Money `json:"cost"`
+	Imputed   []Money `json:"imputed"`
 }
 
 // LedgerSummary is the ledger added up by one dimension.
 type LedgerSummary struct {
 	By     string        `json:"by"`
 	Groups []LedgerGroup `json:"groups"`
-	Total  []Money       `json:"total" doc:"one amount for each currency"`
+	Total  LedgerGroup   `json:"total"`
 }
 
 // LedgerVerdict is the result of proving the ledger.
 type LedgerVerdict struct {
 	Entries  int      `json:"entries"`
-	Attempts int      `json:"attempts" doc:"attempts whose usage was compared"`
-	Faults   []string `json:"faults" doc:"gaps, overlaps and wrong sums; empty where it balances"`
+	Attempts int      `json:"attempts" doc:"attempts whose use was compared"`
+	Booked   []Money  `json:"booked" doc:"the sum of all entries"`
+	Computed []Money  `json:"computed" doc:"what the use that stands costs, computed anew"`
+	Problems []string `json:"problems" doc:"gaps, overlaps and wrong sums; empty where all is well"`
 }

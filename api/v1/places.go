@@ -15,6 +15,7 @@ type Pool struct {
 	Nodes        int    `json:"nodes" doc:"size now"`
 	MaxNodes     int    `json:"max_nodes"`
 	UsedNodes    int    `json:"used_nodes" doc:"held by live attempts"`
+	UsedCores    int    `json:"used_cores" doc:"held by live attempts that share a node"`
 	Cores        int    `json:"cores" doc:"host cores of one node"`
 	Memory       int64  `json:"memory" doc:"host bytes of one node"`
 	Rate         Money  `json:"rate" doc:"per node-hour"`

@@ -64,6 +64,8 @@ type Attempt struct {
 	Ranks    int       `json:"ranks"`
 	Chip     string    `json:"chip"`
 	Chips    int       `json:"chips"`
+	Cores    int       `json:"cores,omitempty" doc:"host cores held on each node where it shares them; 0: all"`
+	Rate     Money     `json:"rate" doc:"of an hour, all nodes"`
 	Created  time.Time `json:"created"`
 	Started  time.Time `json:"started,omitzero" doc:"by the engine's clock"`
 	Ended    time.Time `json:"ended,omitzero" doc:"by the engine's clock"`
@@ -114,4 +116,15 @@ type Waiting struct {
 // Queue is the runs that wait, next first.
 type Queue struct {
 	Waiting []Waiting `json:"waiting"`
+}
+
+// Point is one report of progress.
+type Point struct {
+	Attempt int `json:"attempt"`
+	Progress
+}
+
+// History is the progress that a run reported, oldest first.
+type History struct {
+	Points []Point `json:"points"`
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchyard-ai/switchyard/internal/config"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 )
 
@@ -23,6 +24,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	output         string // -o
+	flags          config.Flags
 }
 
 // exitError ends a command with a code of its own and no message.
@@ -64,6 +66,17 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.shimCommand(),
 		a.quoteCommand(),
+		a.runCommand(),
+		a.runsCommand(),
+		a.logsCommand(),
+		a.stopCommand(),
+		a.queueCommand(),
+		a.quotaCommand(),
+		a.ledgerCommand(),
+		a.sitesCommand(),
+		a.backupCommand(),
+		a.restoreCommand(),
+		a.upCommand(),
 		a.versionCommand(),
 		a.chipsCommand(),
 		a.schemaCommand(),

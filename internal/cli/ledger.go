@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	v1 "github.com/switchyard-ai/switchyard/api/v1"
+	"github.com/switchyard-ai/switchyard/internal/fault"
+)
+
+func (a *app) ledgerCommand() *cobra.Command {
+	var by string
+	var verify bool
+	cmd := &cobra.Command{
+		Use:   "ledger [RUN]",
+		Short: "What was used and what it cost: summed up, line by line for a run, or proved",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if len(args) == 1 && (verify || cmd.Flags().Changed("by")) {
+				return fault.New(fault.Invalid, "--by and --verify are about the whole ledger; leave the run out")
+			}
+			return a.with(ctx, func(p *plane) error {
+				switch {
+				case verify:
+					return a.verifyLedger(ctx, p)
+				case len(args) == 1:
+					return a.ledgerOf(ctx, p, args[0])
+				}
+				return a.sumLedger(ctx, p, by)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&by, "by", "run", "sum by run, project, pool, provider, chipmaker, chip or day")
+	cmd.Flags().BoolVar(&verify, "verify", false, "prove that it has no gap and no overlap, and balances")
+	return a.withOutput(a.planeFlags(cmd))
+}
+
+func (a *app) sumLedger(ctx context.Context, p *plane, by string) error {
+	sum, err := p.LedgerSummary(ctx, by)
+	if err != nil {
+		return err
+	}
+	l := listing{
+		document: sum,
+		columns: []column{
+			{strings.ToUpper(sum.By), sum.By, false}, {"NODE-HOURS", "node_hours", true}, {"CHIP-HOURS", "chip_hours", true},
+			{"COST", "cost", true}, {"IMPUTED", "imputed", true}, {"LINES", "entries", true},
+		},
+		exact: [][]string{},
+	}
+	for _, g := range sum.Groups {
+		l.cells = append(l.cells, groupCells(g, showHours, showMonies))
+		l.exact = append(l.exact, groupCells(g, exactHours, exactMonies))
+	}
+	if len(sum.Groups) > 1 {
+		l.cells = append(l.cells, groupCells(sum.Total, showHours, showMonies))
+	}
+	if len(sum.Groups) == 0 {
+		l.after = "The ledger is empty. A run fills it: yard run FILE\n"
+	}
+	return a.print(l)
+}
+
+func groupCells(g v1.LedgerGroup, hours func(v1.Decimal) string, money func([]v1.Money) string) []string {
+	return []string{g.Group, hours(g.NodeHours), hours(g.ChipHours), money(g.Cost), money(g.Imputed), strconv.Itoa(g.Entries)}
+}
+
+func exactHours(h v1.Decimal) string { return string(h) }
+
+func showHours(h v1.Decimal) string {
+	value, err := strconv.ParseFloat(string(h), 64)
+	if err != nil {
+		return string(h)
+	}
+	if value < 1 {
+		return strconv.FormatFloat(value, 'f', 4, 64)
+	}
+	return strconv.FormatFloat(value, 'f', 2, 64)
+}
+
+func showMonies(amounts []v1.Money) string  { return joinMonies(amounts, showMoney) }
+func exactMonies(amounts []v1.Money) string { return joinMonies(amounts, exactMoney) }
+
+func exactMoney(m v1.Money) string { return string(m.Amount) + " " + m.Currency }
+
+func joinMonies(amounts []v1.Money, form func(v1.Money) string) string {
+	texts := make([]string, len(amounts))
+	for i, m := range amounts {
+		texts[i] = form(m)
+	}
+	return strings.Join(texts, " + ")
+}
+
+func (a *app) ledgerOf(ctx context.Context, p *plane, run string) error {
+	if _, err := p.Run(ctx, run); err != nil {
+		return err
+	}
+	entries, err := p.LedgerEntries(ctx, run)
+	if err != nil {
+		return err
+	}
+	l := listing{
+		document: v1.LedgerEntries{Entries: entries},
+		columns: []column{
+			{"ID", "id", true}, {"ATTEMPT", "attempt", true}, {"POOL", "pool", false}, {"FROM", "from", false}, {"TOOK", "to", true},
+			{"NODES", "nodes", true}, {"RATE/h", "rate", true}, {"COST", "cost", true}, {"NOTE", "note", false},
+		},
+		exact: [][]string{},
+	}
+	for _, e := range entries {
+		note := e.Note
+		if e.Reverses != 0 {
+			note = strings.TrimSpace(fmt.Sprintf("takes back %d. %s", e.Reverses, note))
+		}
+		if e.Imputed {
+			note = strings.TrimSpace("imputed. " + note)
+		}
+		row := func(from, to, rate, cost string) []string {
+			return []string{strconv.FormatInt(e.ID, 10), strconv.Itoa(e.Attempt), e.Pool, from, to, strconv.Itoa(e.Nodes), rate, cost, note}
+		}
+		l.cells = append(l.cells, row(e.From.Local().Format(time.DateTime), showSpan(e.To.Sub(e.From)), showMoney(e.Rate), showMoney(e.Cost)))
+		l.exact = append(l.exact, row(stamp(e.From), stamp(e.To), string(e.Rate.Amount), string(e.Cost.Amount)))
+	}
+	if len(entries) == 0 {
+		l.after = "Nothing is booked yet: use is booked by the hour and when an attempt ends.\n"
+	}
+	return a.print(l)
+}
+
+func (a *app) verifyLedger(ctx context.Context, p *plane) error {
+	verdict, err := p.VerifyLedger(ctx)
+	if err != nil {
+		return err
+	}
+	l := listing{document: verdict, columns: []column{{"PROBLEM", "problem", false}}}
+	for _, problem := range verdict.Problems {
+		l.cells = append(l.cells, []string{problem})
+	}
+	if a.output == "table" {
+		text := fmt.Sprintf("the ledger balances: %s of %s, %s, no gap, no overlap\n",
+			plural(verdict.Entries, "entry", "entries"), plural(verdict.Attempts, "attempt", "attempts"), exactMonies(verdict.Booked))
+		if len(verdict.Problems) > 0 {
+			text = strings.Join(verdict.Problems, "\n") + "\n" + plural(len(verdict.Problems), "problem", "problems") + "\n"
+		}
+		_, err = fmt.Fprint(a.stdout, text)
+	} else {
+		err = a.print(l)
+	}
+	if err == nil && len(verdict.Problems) > 0 {
+		return exitError(exitFailure)
+	}
+	return err
+}

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	v1 "github.com/switchyard-ai/switchyard/api/v1"
+	"github.com/switchyard-ai/switchyard/client"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var project string
+	var priority int
+	var detach bool
+	cmd := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run a workload at the best connected place, and follow it",
+		Long: `Run a workload at the best connected place, and follow it to its end: its log,
+its progress, what it costs. yard ends with the exit code of the run.
+
+Ctrl-C asks whether to stop the run or to detach from it; Ctrl-C again, or no
+terminal to ask on, detaches. A detached run goes on under a background yard.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s := v1.Submission{Project: project}
+			if cmd.Flags().Changed("priority") {
+				s.Priority = &priority
+			}
+			return a.run(cmd.Context(), args[0], s, detach)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&detach, "detach", false, "do not follow the run")
+	f.StringVar(&project, "project", "", "who pays, instead of the file's project")
+	f.IntVar(&priority, "priority", 0, "instead of the file's priority; higher goes first")
+	return a.planeFlags(cmd)
+}
+
+func (a *app) run(ctx context.Context, file string, s v1.Submission, detach bool) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	s.File, s.Content, s.Key = file, string(data), submissionKey()
+	if s.Dir, err = os.Getwd(); err != nil {
+		return err
+	}
+	return a.with(ctx, func(p *plane) error {
+		var run v1.RunDetail
+		err := p.try(ctx, func(c *client.Client) error {
+			var err error
+			run, err = c.Submit(ctx, s)
+			return err
+		})
+		if err != nil {
+			return a.refused(err)
+		}
+		if detach {
+			_, err := fmt.Fprintf(a.stdout, "run %s is submitted; follow it: yard logs -f %s\n", run.ID, run.ID)
+			return err
+		}
+		return a.follow(ctx, p, run)
+	})
+}
+
+// submissionKey makes a submission safe to repeat when the answer is lost.
+func submissionKey() string {
+	data := make([]byte, 16)
+	_, _ = rand.Read(data) // never fails; it ends the program instead
+	return hex.EncodeToString(data)
+}
+
+// refused prints the faults of a file as they are written for people.
+func (a *app) refused(err error) error {
+	var problem *v1.Problem
+	if !errors.As(err, &problem) || len(problem.Faults) == 0 {
+		return err
+	}
+	var lines strings.Builder
+	lines.WriteString(problem.Detail)
+	fmt.Fprintf(&lines, "\n%s; nothing was started\n", plural(len(problem.Faults), "fault", "faults"))
+	_, _ = fmt.Fprint(a.stderr, lines.String()) // there is nowhere else to say it
+	return exitError(exitInvalid)
+}

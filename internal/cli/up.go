@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchyard-ai/switchyard/internal/config"
+	"github.com/switchyard-ai/switchyard/internal/daemon"
+)
+
+// handover is how long a background yard waits for the process that started it
+// to release the state directory.
+const handover = 30 * time.Second
+
+func (a *app) upCommand() *cobra.Command {
+	var background bool
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Serve the control plane over HTTP and a unix socket, until it is stopped",
+		Long: `Serve the control plane of the state directory: over HTTP, for those who have
+its token, and on a unix socket, for this user. SIGTERM or Ctrl-C ends it; runs
+go on and are found again by the next yard.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.up(cmd.Context(), background) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&a.flags.StateDir, "state-dir", "", "directory of yard's state (default $YARD_STATE_DIR or ~/.local/state/yard)")
+	f.StringVar(&a.flags.Listen, "listen", "", "address to listen on (default $YARD_LISTEN or 127.0.0.1:7700)")
+	f.StringVar(&a.flags.LocalRate, "local-rate", "", "what an hour of this machine costs, in USD (default $YARD_LOCAL_RATE, or imputed)")
+	f.BoolVar(&background, "background", false, "unix socket only; end when no run is left")
+	cobra.CheckErr(f.MarkHidden("background"))
+	return cmd
+}
+
+func (a *app) up(ctx context.Context, background bool) error {
+	c, err := config.Load(a.flags, os.Getenv)
+	if err != nil {
+		return err
+	}
+	options := daemon.Options{
+		Config: c, Version: version(), TCP: !background,
+		Log: slog.New(slog.NewTextHandler(a.stderr, nil)),
+	}
+	if background {
+		options.LockWait = handover
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	d, err := daemon.Start(ctx, options)
+	if err != nil {
+		return err
+	}
+	if background {
+		d.AwaitIdle(ctx)
+	} else {
+		_, _ = fmt.Fprintf(a.stdout, "serving %s and %s; the token is in %s\n", d.Address(),
+			daemon.SocketPath(c.StateDir), filepath.Join(c.StateDir, "token"))
+		<-ctx.Done()
+	}
+	return d.Stop()
+}

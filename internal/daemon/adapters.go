@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/switchyard-ai/switchyard/internal/engine"
+	"github.com/switchyard-ai/switchyard/internal/engine/local"
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/store"
+	"github.com/switchyard-ai/switchyard/internal/store/sqlite"
+)
+
+// localSite is this machine.
+const localSite = "local"
+
+// shimSubcommand is how this binary runs a gang for the local engine.
+const shimSubcommand = "shim"
+
+// openStore opens the one store that there is: SQLite in the state directory.
+func openStore(ctx context.Context, stateDir string) (store.Store, error) {
+	return sqlite.Open(ctx, databasePath(stateDir))
+}
+
+func databasePath(stateDir string) string { return filepath.Join(stateDir, "state.db") }
+
+// engines lists every engine, by site, and the kind of each.
+func engines(stateDir string) (map[string]engine.Engine, map[string]string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, fault.Wrap(fault.Internal, err, "finding this program's own file")
+	}
+	byName := map[string]engine.Engine{
+		localSite: local.New(filepath.Join(stateDir, "local"), []string{self, shimSubcommand}, local.System),
+	}
+	return byName, map[string]string{localSite: "local"}, nil
+}
+
+// Restore puts a backup in the place of a state directory's store. It is
+// fault.Conflict while a control plane uses the directory.
+func Restore(ctx context.Context, stateDir, backup string) error {
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return fault.Wrap(fault.Invalid, err, "making the state directory")
+	}
+	return sqlite.Restore(ctx, backup, databasePath(stateDir), filepath.Join(stateDir, lockFile))
+}
+
+// CheckBackup verifies that a file is a whole backup.
+func CheckBackup(ctx context.Context, path string) error {
+	_, err := sqlite.Check(ctx, path)
+	return err
+}

@@ -1,0 +1,251 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/switchyard-ai/switchyard/internal/clock"
+	"github.com/switchyard-ai/switchyard/internal/config"
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/reconcile"
+	"github.com/switchyard-ai/switchyard/internal/server"
+	"github.com/switchyard-ai/switchyard/internal/store"
+	"github.com/switchyard-ai/switchyard/internal/workload"
+)
+
+// Options is how a daemon is started.
+type Options struct {
+	Config   config.Config
+	Log      *slog.Logger
+	Version  string
+	TCP      bool          // listen on Config.Listen too, with a token
+	LockWait time.Duration // how long to wait for another holder of the state directory
+}
+
+// Daemon is a running control plane of one state directory.
+type Daemon struct {
+	options  Options
+	lock     *flock.Flock
+	store    store.Store
+	loop     *reconcile.Loop
+	server   *http.Server
+	token    string
+	address  string
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	stopOnce sync.Once
+	stopErr  error
+	touched  atomic.Int64 // monotonic nanoseconds since began, of the last request
+	began    time.Time
+}
+
+const (
+	sweepEvery = 30 * time.Second
+	poolsEvery = 10 * time.Second
+	// readHeader bounds how long a caller may take to send a request's header.
+	readHeader = 10 * time.Second
+	// lastRequests is how long requests under way may take when the daemon stops.
+	lastRequests = 2 * time.Second
+)
+
+// Start takes the state directory, opens the store, and returns when the
+// control plane answers on its socket. Another holder is fault.Conflict, as is
+// a state of a newer version.
+func Start(ctx context.Context, options Options) (*Daemon, error) {
+	dir := options.Config.StateDir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "making the state directory")
+	}
+	d := &Daemon{options: options, began: time.Now()}
+	holder := Holder{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Since: clock.System()}
+	var err error
+	if d.lock, err = lock(ctx, dir, options.LockWait, holder); err != nil {
+		return nil, err
+	}
+	if err := d.open(ctx); err != nil {
+		return nil, errors.Join(err, d.release())
+	}
+	return d, nil
+}
+
+// open builds everything above the lock.
+func (d *Daemon) open(ctx context.Context) error {
+	dir := d.options.Config.StateDir
+	var err error
+	if d.store, err = openStore(ctx, dir); err != nil {
+		return err
+	}
+	byName, kinds, err := engines(dir)
+	if err != nil {
+		return err
+	}
+	err = d.store.Update(ctx, func(tx store.Tx) error {
+		for name, kind := range kinds {
+			if err := tx.PutSite(fleet.Site{Name: name, Engine: kind}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil && !fault.Is(err, fault.Transient) {
+		return err // a full disk must not keep yard from starting
+	}
+	metrics := server.NewMetrics(d.store)
+	checkpoints := func(run string) string { return filepath.Join(dir, "checkpoints", run) }
+	d.loop = reconcile.New(reconcile.Options{
+		Store: d.store, Engines: byName, EngineNames: kinds, Clock: clock.System, Log: d.options.Log,
+		Policy: d.policy(), Parse: workload.Parse, Secret: secretsIn(filepath.Join(dir, "secrets")),
+		Price: pricer(d.options.Config.LocalRate, unpriced), Random: random, Checkpoints: checkpoints,
+		Interval: d.options.Config.Interval, SweepEvery: sweepEvery, PoolsEvery: poolsEvery,
+		Crash: crasher(os.Getenv(crashVariable)), Passed: metrics.Passed,
+	})
+	return d.serve(server.Services{
+		Store: d.store, Loop: d.loop, Engines: byName, EngineNames: kinds, Clock: clock.System, Log: d.options.Log,
+		Checkpoints: checkpoints, Version: d.options.Version, PID: os.Getpid(), Metrics: metrics.Handler(), Touched: d.touch,
+	})
+}
+
+func (d *Daemon) policy() reconcile.Policy {
+	policy := reconcile.DefaultPolicy()
+	c := d.options.Config
+	policy.Restarts, policy.Grace, policy.LogCap, policy.Retention = c.Restarts, c.Grace, c.LogCap, c.Retention
+	return policy
+}
+
+// serve listens and starts the loop.
+func (d *Daemon) serve(services server.Services) error {
+	socket, err := listenUnix(d.options.Config.StateDir)
+	if err != nil {
+		return err
+	}
+	handler := server.New(services)
+	type face struct {
+		listener net.Listener
+		handler  http.Handler
+	}
+	faces := []face{{socket, handler}}
+	if d.options.TCP {
+		listener, err := d.listenTCP()
+		if err != nil {
+			return errors.Join(err, socket.Close())
+		}
+		faces = append(faces, face{listener, server.RequireToken(d.token, handler)})
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	d.cancel = cancel
+	d.touch()
+	mux := map[net.Listener]http.Handler{}
+	for _, f := range faces {
+		mux[f.listener] = f.handler
+	}
+	d.server = &http.Server{
+		ReadHeaderTimeout: readHeader,
+		BaseContext:       func(l net.Listener) context.Context { return context.WithValue(ctx, faceKey{}, mux[l]) },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Context().Value(faceKey{}).(http.Handler).ServeHTTP(w, r)
+		}),
+		ErrorLog: slog.NewLogLogger(d.options.Log.Handler(), slog.LevelWarn),
+	}
+	for _, f := range faces {
+		d.running.Go(func() {
+			if err := d.server.Serve(f.listener); !errors.Is(err, http.ErrServerClosed) {
+				d.options.Log.Error("listener ended", "address", f.listener.Addr(), "error", err)
+			}
+		})
+	}
+	d.running.Go(func() { d.loop.Run(ctx) })
+	return nil
+}
+
+// faceKey finds the handler of the listener that a connection came from.
+type faceKey struct{}
+
+func (d *Daemon) listenTCP() (net.Listener, error) {
+	var err error
+	if d.token, err = ensureToken(d.options.Config.StateDir); err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", d.options.Config.Listen)
+	if err != nil {
+		return nil, fault.Wrap(fault.Conflict, err, "listening")
+	}
+	d.address = fmt.Sprintf("http://%s", listener.Addr())
+	return listener, nil
+}
+
+// Address is the URL that the daemon serves over TCP, "" where it does not.
+func (d *Daemon) Address() string { return d.address }
+
+func (d *Daemon) touch() { d.touched.Store(int64(time.Since(d.began))) }
+
+// Live counts the runs that are not over.
+func (d *Daemon) Live(ctx context.Context) (int, error) {
+	count := 0
+	err := d.store.View(ctx, func(tx store.Tx) error {
+		runs, err := tx.Runs(store.RunFilter{Live: true})
+		count = len(runs)
+		return err
+	})
+	return count, err
+}
+
+// idleEvery is how often an idle daemon looks whether it may end.
+const idleEvery = time.Second
+
+// AwaitIdle returns when no run is live and nobody has asked anything for the
+// configured time, or when ctx ends.
+func (d *Daemon) AwaitIdle(ctx context.Context) {
+	ticker := time.NewTicker(min(idleEvery, d.options.Config.Idle))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		quiet := time.Since(d.began) - time.Duration(d.touched.Load())
+		if live, err := d.Live(ctx); err == nil && live > 0 {
+			d.touch()
+		} else if err == nil && quiet > d.options.Config.Idle {
+			return
+		}
+	}
+}
+
+// Stop ends the loop and the server, lets requests under way end for a moment,
+// and releases the state directory. Ranks go on under their shims. A second
+// Stop is harmless.
+func (d *Daemon) Stop() error {
+	d.stopOnce.Do(func() {
+		d.cancel()
+		ctx, done := context.WithTimeout(context.Background(), lastRequests)
+		defer done()
+		if err := d.server.Shutdown(ctx); err != nil {
+			_ = d.server.Close() // the followers of a log do not end by themselves
+		}
+		d.running.Wait()
+		d.stopErr = d.release()
+	})
+	return d.stopErr
+}
+
+func (d *Daemon) release() error {
+	var err error
+	if d.store != nil {
+		err = d.store.Close()
+	}
+	return errors.Join(err, d.lock.Unlock())
+}

@@ -1,0 +1,122 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/store"
+	"github.com/switchyard-ai/switchyard/internal/workload"
+)
+
+// Request asks for a run of a workload file.
+type Request struct {
+	Key      string // idempotency key; "" for none
+	File     string
+	Content  []byte
+	Dir      string
+	Project  string // "" keeps the file's
+	Priority *int   // nil keeps the file's
+}
+
+// defaultProject pays for runs that name none.
+const defaultProject = "default"
+
+// Submit validates the file and queues a run of it. A request whose key is
+// known returns the run that it made before. Faults of the file are returned
+// whole, and nothing is queued then.
+func (l *Loop) Submit(ctx context.Context, request Request) (fleet.Run, error) {
+	now := l.Clock()
+	parsed, err := l.Parse(request.File, request.Content, now)
+	if err != nil {
+		return fleet.Run{}, err
+	}
+	if parsed.Kind != workload.KindTraining {
+		return fleet.Run{}, fault.Newf(fault.Invalid, "%s: kind: %s is quoted (yard quote) but not run yet; only Training is", request.File, parsed.Kind)
+	}
+	run := fleet.Run{
+		Name: parsed.Name, Kind: string(parsed.Kind), Project: parsed.Project, Priority: parsed.Priority,
+		Spec: request.Content, SpecFile: request.File, Dir: request.Dir,
+		State: fleet.Queued, Submitted: now, Submission: request.Key,
+	}
+	if request.Project != "" {
+		run.Project = request.Project
+	}
+	if run.Project == "" {
+		run.Project = defaultProject
+	}
+	if request.Priority != nil {
+		run.Priority = *request.Priority
+	}
+	err = l.Store.Update(ctx, func(tx store.Tx) error {
+		if request.Key != "" {
+			known, err := tx.RunBySubmission(request.Key)
+			if err == nil {
+				run = known
+				return nil
+			}
+			if !fault.Is(err, fault.NotFound) {
+				return err
+			}
+		}
+		if run.ID, err = l.freeID(tx, parsed.Name); err != nil {
+			return err
+		}
+		l.Crash(pointSubmitting)
+		return tx.PutRun(run)
+	})
+	if err != nil {
+		return fleet.Run{}, err
+	}
+	l.Crash(pointSubmitted)
+	l.Kick()
+	return run, nil
+}
+
+// freeID names a run after its workload, with random digits that no other run has.
+func (l *Loop) freeID(tx store.Tx, name string) (string, error) {
+	for digits := 2; digits <= 8; digits++ {
+		id := name + "-" + hex.EncodeToString(l.Random(digits))
+		_, err := tx.Run(id)
+		if fault.Is(err, fault.NotFound) {
+			return id, nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return "", fault.New(fault.Internal, "no free run ID was found")
+}
+
+// AskStop records that a run should end, and returns it. Grace is the time
+// between SIGTERM and SIGKILL; 0 is the policy's. A run that has ended is a
+// conflict.
+func (l *Loop) AskStop(ctx context.Context, id string, grace time.Duration) (fleet.Run, error) {
+	var run fleet.Run
+	err := l.Store.Update(ctx, func(tx store.Tx) error {
+		var err error
+		if run, err = tx.Run(id); err != nil {
+			return err
+		}
+		if run.State.Final() {
+			return fault.Newf(fault.Conflict, "run %s has already ended: %s", id, run.State)
+		}
+		if run.StopAsked {
+			return nil
+		}
+		run.StopAsked, run.StopGrace = true, grace
+		if err := tx.AppendDecision(*decision(run, l.Clock(), "stop", "", "asked by a user")); err != nil {
+			return err
+		}
+		l.Crash(pointStopAsking)
+		return tx.PutRun(run)
+	})
+	if err != nil {
+		return fleet.Run{}, err
+	}
+	l.Crash(pointStopAsked)
+	l.Kick()
+	return run, nil
+}

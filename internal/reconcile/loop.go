@@ -1,0 +1,166 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/clock"
+	"github.com/switchyard-ai/switchyard/internal/engine"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/store"
+	"github.com/switchyard-ai/switchyard/internal/workload"
+)
+
+// Options is what a loop works with. All fields are needed unless they say otherwise.
+type Options struct {
+	Store   store.Store
+	Engines map[string]engine.Engine // by site name
+	// EngineNames tells the kind of engine of a site: local, kubernetes or slurm.
+	EngineNames map[string]string
+	Clock       clock.Clock
+	Log         *slog.Logger
+	Policy      Policy
+
+	// Parse validates a workload file.
+	Parse func(file string, data []byte, now time.Time) (*workload.Workload, error)
+	// Secret returns the value of a secret by its name, as NAME/KEY.
+	Secret func(from string) (string, error)
+	// Price sets the rate of an observed pool.
+	Price func(fleet.Pool) fleet.Pool
+	// Random returns fresh random bytes for IDs.
+	Random func(n int) []byte
+	// Checkpoints is the directory of a run's checkpoints.
+	Checkpoints func(run string) string
+
+	Interval   time.Duration      // between passes when nothing kicks
+	SweepEvery time.Duration      // between searches for orphans
+	PoolsEvery time.Duration      // how long an observation of pools is used
+	Crash      func(point string) // called at every point of CrashPoints; may be nil
+	Passed     func(Pass)         // told of every pass; may be nil
+}
+
+// Pass describes one pass of the loop, for metrics.
+type Pass struct {
+	Took     time.Duration
+	Err      error
+	Live     int // attempts
+	Queued   int // runs
+	Restarts int
+}
+
+// Loop reconciles the world with the store. Its methods are safe for
+// concurrent use.
+type Loop struct {
+	Options
+	kick chan struct{}
+
+	pass    sync.Mutex // held during a pass: passes never overlap
+	pools   poolCache
+	parsed  parsedRuns
+	swept   time.Time
+	stopped map[string]bool // keys whose stop was sent by this process
+}
+
+// New returns a loop that does nothing until Run or Tick.
+func New(options Options) *Loop {
+	if options.Crash == nil {
+		options.Crash = func(string) {}
+	}
+	if options.Passed == nil {
+		options.Passed = func(Pass) {}
+	}
+	return &Loop{Options: options, kick: make(chan struct{}, 1), stopped: map[string]bool{}}
+}
+
+// Kick asks for a pass soon. It never blocks.
+func (l *Loop) Kick() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run passes again and again until ctx ends: at every kick, at every interval,
+// and when a run's rest is over. A pass that fails is logged and tried again.
+func (l *Loop) Run(ctx context.Context) {
+	for {
+		if err := l.Tick(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			l.Log.Error("pass failed; it is tried again", "error", err)
+		}
+		timer := time.NewTimer(l.Interval)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-l.kick:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+// Tick makes one pass: observe, record, place, start, sweep.
+func (l *Loop) Tick(ctx context.Context) error {
+	l.pass.Lock()
+	defer l.pass.Unlock()
+	begun := time.Now() // monotonic: the wall clock may jump
+	pass := Pass{}
+	pass.Err = l.tick(ctx, &pass)
+	pass.Took = time.Since(begun)
+	l.Passed(pass)
+	return pass.Err
+}
+
+func (l *Loop) tick(ctx context.Context, pass *Pass) error {
+	w, err := l.read(ctx)
+	if err != nil {
+		return err
+	}
+	l.forget(w.runs)
+	pass.Live, pass.Queued = len(w.live), len(w.queue)
+	sights := l.observe(ctx, w)
+	again, err := l.record(ctx, sights, pass)
+	if err != nil {
+		return err
+	}
+	if err := l.endStoppedQueued(ctx, w); err != nil {
+		return err
+	}
+	placed, err := l.place(ctx)
+	if err != nil {
+		return err
+	}
+	if placed > 0 || again {
+		l.Kick()
+	}
+	return l.sweepWhenDue(ctx)
+}
+
+// world is the live part of the state.
+type world struct {
+	runs  map[string]fleet.Run
+	queue []fleet.Run
+	live  []fleet.Attempt
+}
+
+func (l *Loop) read(ctx context.Context) (world, error) {
+	w := world{runs: map[string]fleet.Run{}}
+	err := l.Store.View(ctx, func(tx store.Tx) error {
+		runs, err := tx.Runs(store.RunFilter{Live: true})
+		if err != nil {
+			return err
+		}
+		for _, run := range runs {
+			w.runs[run.ID] = run
+			if run.State == fleet.Queued {
+				w.queue = append(w.queue, run)
+			}
+		}
+		w.live, err = tx.LiveAttempts()
+		return err
+	})
+	return w, err
+}

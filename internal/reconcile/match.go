@@ -1,0 +1,212 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/catalog"
+	"github.com/switchyard-ai/switchyard/internal/chip"
+	"github.com/switchyard-ai/switchyard/internal/engine"
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/scheduler"
+	"github.com/switchyard-ai/switchyard/internal/workload"
+)
+
+// parsedRuns keeps the workloads of live runs, which are read from the file as
+// it was submitted and never change.
+type parsedRuns struct {
+	mu    sync.Mutex
+	byRun map[string]*workload.Workload
+}
+
+// workload reads the file of a run as it was valid when it was submitted: a
+// deadline that has passed since does not make it invalid.
+func (l *Loop) workload(run fleet.Run) (*workload.Workload, error) {
+	l.parsed.mu.Lock()
+	defer l.parsed.mu.Unlock()
+	if w, ok := l.parsed.byRun[run.ID]; ok {
+		return w, nil
+	}
+	w, err := workload.ParseStored(run.SpecFile, run.Spec)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "the stored file of run "+run.ID)
+	}
+	if l.parsed.byRun == nil {
+		l.parsed.byRun = map[string]*workload.Workload{}
+	}
+	l.parsed.byRun[run.ID] = w
+	return w, nil
+}
+
+// forget drops what is kept in memory of runs that are no longer live.
+func (l *Loop) forget(live map[string]fleet.Run) {
+	l.parsed.mu.Lock()
+	defer l.parsed.mu.Unlock()
+	for id := range l.parsed.byRun {
+		if _, ok := live[id]; !ok {
+			delete(l.parsed.byRun, id)
+		}
+	}
+}
+
+// policyOf is the loop's policy with what the workload sets itself.
+func (l *Loop) policyOf(run fleet.Run) Policy {
+	policy := l.Policy
+	w, err := l.workload(run)
+	if err != nil {
+		return policy // place tells of it
+	}
+	if w.Restarts.Limit > 0 {
+		policy.Restarts = w.Restarts.Limit
+	}
+	if w.Restarts.Backoff > 0 {
+		policy.Backoff = time.Duration(w.Restarts.Backoff)
+	}
+	if w.Restarts.MaxBackoff > 0 {
+		policy.BackoffMax = time.Duration(w.Restarts.MaxBackoff)
+	}
+	return policy
+}
+
+// match finds the pools that can take a run, cheapest hour first, and says
+// what rules out the others.
+func (l *Loop) match(run fleet.Run, pools []fleet.Pool, now time.Time) scheduler.Waiting {
+	if run.NotBefore.Sub(now) > l.policyOf(run).BackoffMax {
+		run.NotBefore = time.Time{} // no rest is that long: the clock was set back
+	}
+	waiting := scheduler.Waiting{Run: run}
+	w, err := l.workload(run)
+	if err != nil {
+		waiting.RuledOut = []string{err.Error()}
+		return waiting
+	}
+	type option struct {
+		candidate scheduler.Candidate
+		hourly    *big.Rat
+	}
+	var options []option
+	for _, pool := range pools {
+		candidate, obstacle := l.consider(w, pool)
+		if obstacle != "" {
+			waiting.RuledOut = append(waiting.RuledOut, pool.ID()+": "+obstacle)
+			continue
+		}
+		hourly := new(big.Rat).Mul(pool.Rate.Rat(), big.NewRat(int64(candidate.Need.Nodes), 1))
+		options = append(options, option{candidate, hourly})
+	}
+	slices.SortStableFunc(options, func(a, b option) int {
+		return cmp.Or(a.hourly.Cmp(b.hourly), cmp.Compare(a.candidate.Pool, b.candidate.Pool))
+	})
+	for i, o := range options {
+		why := fmt.Sprintf("the cheapest hour of %d pools that can take it", len(options))
+		if len(options) == 1 {
+			why = fmt.Sprintf("the only connected pool with a %s variant", familyOf(pools, o.candidate.Pool))
+		} else if i > 0 {
+			why = fmt.Sprintf("number %d of %d by price: the cheaper ones are full", i+1, len(options))
+		}
+		o.candidate.Reasons = []string{why}
+		waiting.Candidates = append(waiting.Candidates, o.candidate)
+	}
+	return waiting
+}
+
+func familyOf(pools []fleet.Pool, id string) string {
+	for _, pool := range pools {
+		if pool.ID() == id {
+			return pool.Family
+		}
+	}
+	return ""
+}
+
+// consider works out what a workload needs of a pool, or why the pool cannot take it.
+func (l *Loop) consider(w *workload.Workload, pool fleet.Pool) (scheduler.Candidate, string) {
+	variant, ok := w.Variants[chip.Family(pool.Family)]
+	if !ok {
+		return scheduler.Candidate{}, fmt.Sprintf("needs a %s variant in the file", pool.Family)
+	}
+	maker := chip.Maker(chipmaker(pool))
+	if excluded := w.Excludes(pool.Provider, maker, pool.Region, catalog.Option(pool.Option)); len(excluded) > 0 {
+		return scheduler.Candidate{}, excluded[0]
+	}
+	nodes := max(1, w.Place.Nodes)
+	if w.Place.Nodes == 0 && w.Place.Chips.Min > 0 {
+		nodes = (w.Place.Chips.Min + pool.ChipsPerNode - 1) / max(1, pool.ChipsPerNode)
+	}
+	if size := max(pool.Nodes, pool.MaxNodes); nodes > size {
+		return scheduler.Candidate{}, fmt.Sprintf("has %d nodes and the run needs %d", size, nodes)
+	}
+	ranks := ranksOn(variant, pool, nodes)
+	perNode := (ranks + nodes - 1) / nodes
+	if variant.Cores*perNode > pool.Cores {
+		return scheduler.Candidate{}, fmt.Sprintf("has %d cores a node and the run needs %d", pool.Cores, variant.Cores*perNode)
+	}
+	if need := int64(variant.Memory) * int64(perNode); need > pool.Memory {
+		return scheduler.Candidate{}, fmt.Sprintf("has %d GB of memory a node and the run needs %d", pool.Memory>>30, need>>30)
+	}
+	if l.EngineNames[pool.Site] == localEngine && (len(variant.Command) == 0 || len(variant.Mounts) > 0) {
+		return scheduler.Candidate{}, "runs commands, without images and mounts"
+	}
+	need := scheduler.Need{Nodes: nodes, Ranks: ranks}
+	if chip.Family(pool.Family) == chip.CPU {
+		need.CoresPerRank = variant.Cores
+	}
+	return scheduler.Candidate{Pool: pool.ID(), Need: need}, ""
+}
+
+// localEngine is the engine that runs processes on this machine.
+const localEngine = "local"
+
+func ranksOn(variant workload.Variant, pool fleet.Pool, nodes int) int {
+	chips := pool.ChipsPerNode
+	if chip.Family(pool.Family) == chip.CPU {
+		chips = 0
+	}
+	return variant.Gang(nodes, chips)
+}
+
+// gang makes what the engine is asked to start for an attempt.
+func (l *Loop) gang(run fleet.Run, attempt fleet.Attempt, pool fleet.Pool) (engine.Gang, error) {
+	w, err := l.workload(run)
+	if err != nil {
+		return engine.Gang{}, err
+	}
+	family := chip.Family(pool.Family)
+	variant, ok := w.Variants[family]
+	if !ok {
+		return engine.Gang{}, fault.Newf(fault.Invalid, "no %s variant for pool %s", family, pool.ID())
+	}
+	env := map[string]string{}
+	for name, value := range variant.Env {
+		env[name] = value
+	}
+	for _, secret := range variant.Secrets {
+		value, err := l.Secret(secret.From)
+		if err != nil {
+			return engine.Gang{}, err
+		}
+		env[secret.Name] = value
+	}
+	env["YARD_RUN"] = run.ID
+	env["YARD_ATTEMPT"] = strconv.Itoa(attempt.Number)
+	env["YARD_EPOCH"] = strconv.Itoa(attempt.Epoch)
+	env["YARD_CHECKPOINT_DIR"] = l.Checkpoints(run.ID)
+	policy := w.CheckpointOf(family)
+	if policy.Every > 0 {
+		env["YARD_CHECKPOINT_EVERY"] = time.Duration(policy.Every).String()
+	}
+	if policy.Keep > 0 {
+		env["YARD_CHECKPOINT_KEEP"] = strconv.Itoa(policy.Keep)
+	}
+	return engine.Gang{
+		Key: attempt.Key(), Run: run.ID, Pool: pool.Name, Nodes: attempt.Nodes, Ranks: attempt.Ranks,
+		Command: variant.Command, Image: variant.Image, Dir: run.Dir, Env: env,
+		LogCap: l.Policy.LogCap, Grace: l.Policy.Grace,
+	}, nil
+}

@@ -1,0 +1,120 @@
+package reconcile
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/scheduler"
+	"github.com/switchyard-ai/switchyard/internal/store"
+)
+
+// place starts the queued runs that the scheduler has room for and returns how many.
+func (l *Loop) place(ctx context.Context) (int, error) {
+	snapshot, err := l.snapshot(ctx)
+	if err != nil || len(snapshot.Queue) == 0 {
+		return 0, err
+	}
+	placements, _ := scheduler.Place(snapshot)
+	placed := 0
+	for _, placement := range placements {
+		if err := l.launch(ctx, placement); err != nil {
+			return placed, err
+		}
+		placed++
+	}
+	return placed, nil
+}
+
+// snapshot is all that the scheduler looks at.
+func (l *Loop) snapshot(ctx context.Context) (scheduler.Snapshot, error) {
+	s := scheduler.Snapshot{Now: l.Clock(), Holder: map[string]string{}}
+	var queue []fleet.Run
+	err := l.Store.View(ctx, func(tx store.Tx) error {
+		runs, err := tx.Runs(store.RunFilter{Live: true})
+		if err != nil {
+			return err
+		}
+		for _, run := range runs {
+			s.Holder[run.ID] = run.Project
+			if run.State == fleet.Queued && !run.StopAsked {
+				queue = append(queue, run)
+			}
+		}
+		if len(queue) == 0 {
+			return nil
+		}
+		if s.Live, err = tx.LiveAttempts(); err != nil {
+			return err
+		}
+		s.Quotas, err = tx.Quotas()
+		return err
+	})
+	if err != nil || len(queue) == 0 {
+		return s, err
+	}
+	s.Pools = l.Pools(ctx)
+	for _, run := range queue {
+		s.Queue = append(s.Queue, l.match(run, s.Pools, s.Now))
+	}
+	return s, nil
+}
+
+// launch records the attempt and the decision first and starts the gang then:
+// a crash between leaves an attempt that the next pass starts under the same key.
+func (l *Loop) launch(ctx context.Context, placement scheduler.Placement) error {
+	var run fleet.Run
+	var attempt fleet.Attempt
+	stale := false
+	err := l.Store.Update(ctx, func(tx store.Tx) error {
+		var err error
+		if run, err = tx.Run(placement.Run); err != nil {
+			return err
+		}
+		if stale = run.State != fleet.Queued || run.StopAsked; stale {
+			return nil
+		}
+		earlier, err := tx.Attempts(run.ID)
+		if err != nil {
+			return err
+		}
+		attempt = newAttempt(run, placement, len(earlier)+1, l.Clock())
+		run.State, run.NotBefore = fleet.Running, time.Time{}
+		if err := tx.PutRun(run); err != nil {
+			return err
+		}
+		if err := tx.PutAttempt(attempt); err != nil {
+			return err
+		}
+		l.Crash(pointRecording)
+		return tx.AppendDecision(*decision(run, attempt.Created, "place", attempt.Pool, placement.Reasons...))
+	})
+	if err != nil || stale {
+		return err
+	}
+	l.Crash(pointRecorded)
+	l.Log.Info("run placed", "run", run.ID, "attempt", attempt.Number, "pool", attempt.Pool)
+	if err := os.MkdirAll(l.Checkpoints(run.ID), 0o755); err != nil {
+		l.Log.Warn("checkpoint directory cannot be made", "run", run.ID, "error", err)
+	}
+	eng, ok := l.Engines[attempt.Site]
+	if !ok {
+		return fault.Newf(fault.Internal, "placed on site %s, which has no engine", attempt.Site)
+	}
+	if err := l.start(ctx, eng, run, attempt); err != nil {
+		// The next pass finds the attempt recorded and not started, and settles it.
+		l.Log.Warn("gang did not start", "run", run.ID, "attempt", attempt.Number, "error", err)
+	}
+	return nil
+}
+
+func newAttempt(run fleet.Run, p scheduler.Placement, number int, now time.Time) fleet.Attempt {
+	return fleet.Attempt{
+		Run: run.ID, Number: number, Epoch: number, Pool: p.Pool.ID(), Site: p.Pool.Site,
+		Nodes: p.Nodes, Ranks: p.Ranks, State: fleet.AttemptRecorded, Created: now,
+		Provider: p.Pool.Provider, Chipmaker: chipmaker(p.Pool), Chip: p.Pool.Chip, Chips: p.Chips,
+		Cores: p.Cores, Rate: p.Rate, Imputed: p.Pool.Imputed,
+	}
+}

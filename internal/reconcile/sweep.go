@@ -1,0 +1,121 @@
+package reconcile
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/engine"
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/store"
+)
+
+// endStoppedQueued ends the queued runs that were asked to stop: they have no
+// live attempt.
+func (l *Loop) endStoppedQueued(ctx context.Context, w world) error {
+	if !slices.ContainsFunc(w.queue, func(run fleet.Run) bool { return run.StopAsked }) {
+		return nil
+	}
+	return l.Store.Update(ctx, func(tx store.Tx) error {
+		for _, seen := range w.queue {
+			run, err := tx.Run(seen.ID)
+			if err != nil {
+				return err
+			}
+			if run.State != fleet.Queued || !run.StopAsked {
+				continue
+			}
+			run.State, run.Ended, run.Reason = fleet.Stopped, l.Clock(), "stopped while it was queued"
+			if err := tx.PutRun(run); err != nil {
+				return err
+			}
+			l.Crash(changeStopped.before())
+		}
+		return nil
+	})
+}
+
+// sweepWhenDue looks, from time to time, for gangs that should not be.
+func (l *Loop) sweepWhenDue(ctx context.Context) error {
+	if !l.swept.IsZero() && time.Since(l.swept) < l.SweepEvery {
+		return nil
+	}
+	for site, eng := range l.Engines {
+		if err := l.sweep(ctx, site, eng); err != nil {
+			return err
+		}
+	}
+	l.swept = time.Now()
+	return nil
+}
+
+// sweep stops the gangs of a site that the store does not know, or knows as
+// ended, and forgets what is past its retention. The engine is asked before
+// the store: an attempt is recorded before it starts, so that every gang in
+// the list that is in order is in the store by then.
+func (l *Loop) sweep(ctx context.Context, site string, eng engine.Engine) error {
+	keys, err := eng.List(ctx)
+	if err != nil {
+		l.Log.Warn("gangs cannot be listed", "site", site, "error", err)
+		return nil
+	}
+	known, err := l.known(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		attempt, ok := known[key]
+		switch {
+		case !ok:
+			l.remove(ctx, eng, key, "the store does not know it")
+		case attempt.State == fleet.AttemptLost:
+			l.remove(ctx, eng, key, "it was given up as lost")
+		case attempt.State.Final() && l.Clock().Sub(attempt.Ended) > l.Policy.Retention:
+			l.remove(ctx, eng, key, "it ended longer ago than logs are kept")
+		}
+	}
+	return nil
+}
+
+func (l *Loop) known(ctx context.Context) (map[string]fleet.Attempt, error) {
+	known := map[string]fleet.Attempt{}
+	err := l.Store.View(ctx, func(tx store.Tx) error {
+		runs, err := tx.Runs(store.RunFilter{})
+		if err != nil {
+			return err
+		}
+		for _, run := range runs {
+			attempts, err := tx.Attempts(run.ID)
+			if err != nil {
+				return err
+			}
+			for _, a := range attempts {
+				known[a.Key()] = a
+			}
+		}
+		return nil
+	})
+	return known, err
+}
+
+// remove stops a gang that should not be and forgets it once it has ended; a
+// later sweep finishes what this one cannot.
+func (l *Loop) remove(ctx context.Context, eng engine.Engine, key, why string) {
+	status, err := eng.Observe(ctx, key)
+	if fault.Is(err, fault.Lost) {
+		return // already gone, its key is fenced
+	}
+	if err == nil && status.State != engine.Exited {
+		l.Log.Warn("stopping a gang that should not be", "key", key, "why", why)
+		l.Crash(pointOrphanStop)
+		err = eng.Stop(ctx, key, l.Policy.Grace)
+	} else if err == nil {
+		l.Log.Info("forgetting a gang", "key", key, "why", why)
+		l.Crash(pointOrphanForget)
+		err = eng.Forget(ctx, key)
+	}
+	if err != nil {
+		l.Log.Warn("gang cannot be removed", "key", key, "error", err)
+	}
+}

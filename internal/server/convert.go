@@ -1,0 +1,95 @@
+package server
+
+import (
+	"time"
+
+	v1 "github.com/switchyard-ai/switchyard/api/v1"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/ledger"
+	"github.com/switchyard-ai/switchyard/internal/units"
+)
+
+func wireAmount(a units.Amount) v1.Money {
+	return v1.Money{Amount: v1.Decimal(a.Decimal()), Currency: string(a.Currency)}
+}
+
+func wireRate(r units.Rate) v1.Money {
+	return v1.Money{Amount: v1.Decimal(r.Decimal()), Currency: string(r.Currency)}
+}
+
+// wireRun is a run with what its attempts add to it.
+func wireRun(run fleet.Run, attempts []fleet.Attempt, now time.Time, checkpoints string) (v1.Run, error) {
+	out := v1.Run{
+		ID: run.ID, Name: run.Name, Kind: run.Kind, Project: run.Project, Priority: run.Priority,
+		State: string(run.State), StopAsked: run.StopAsked, Submitted: run.Submitted, Ended: run.Ended,
+		NotBefore: run.NotBefore, ExitCode: run.ExitCode, Failures: run.Failures, Reason: run.Reason,
+		Attempts: len(attempts), Cost: wireAmount(units.Amount{Currency: units.USD}), Rate: wireAmount(units.Amount{Currency: units.USD}),
+		Checkpoints: checkpoints,
+	}
+	if len(attempts) == 0 {
+		return out, nil
+	}
+	var cost units.Amount
+	for _, a := range attempts {
+		if out.Started.IsZero() {
+			out.Started = a.Started
+		}
+		var err error
+		if cost, err = cost.Add(ledger.Accrued(a, now)); err != nil {
+			return out, err
+		}
+		out.CostImputed = out.CostImputed || a.Imputed
+		if p := wireProgress(a.Progress); p != nil {
+			out.Progress = p
+		}
+	}
+	last := attempts[len(attempts)-1]
+	out.Pool, out.Chip, out.Chips = last.Pool, last.Chip, last.Chips
+	out.Cost, out.Rate = wireAmount(cost), wireAmount(last.Rate.ForHours(last.Nodes, time.Hour))
+	return out, nil
+}
+
+func wireProgress(p fleet.Progress) *v1.Progress {
+	if p.At.IsZero() && p.Step == 0 {
+		return nil
+	}
+	return &v1.Progress{
+		At: p.At, Step: p.Step, Steps: p.Steps, Loss: finite(p.Loss), Tokens: p.Tokens,
+		TokensPerSecond: finite(p.TokensPerSecond), CheckpointStep: p.CheckpointStep,
+		EvalLoss: finite(p.EvalLoss), BaselineLoss: finite(p.BaselineLoss),
+	}
+}
+
+func wireAttempt(a fleet.Attempt, now time.Time) v1.Attempt {
+	return v1.Attempt{
+		Number: a.Number, Epoch: a.Epoch, Pool: a.Pool, State: string(a.State), Nodes: a.Nodes, Ranks: a.Ranks,
+		Chip: a.Chip, Chips: a.Chips, Cores: a.Cores, Rate: wireAmount(a.Rate.ForHours(a.Nodes, time.Hour)), Created: a.Created, Started: a.Started, Ended: a.Ended,
+		ExitCode: a.Exit, Reason: a.Reason, Cost: wireAmount(ledger.Accrued(a, now)), Imputed: a.Imputed,
+		Progress: wireProgress(a.Progress),
+	}
+}
+
+func wireDecision(d fleet.Decision) v1.Decision {
+	reasons := d.Reasons
+	if reasons == nil {
+		reasons = []string{}
+	}
+	return v1.Decision{At: d.At, Verb: d.Verb, Subject: d.Subject, Reasons: reasons}
+}
+
+func wirePool(p fleet.Pool) v1.Pool {
+	return v1.Pool{
+		ID: p.ID(), Site: p.Site, Name: p.Name, Provider: p.Provider, Region: p.Region, InstanceType: p.InstanceType,
+		Option: p.Option, Family: p.Family, Chip: p.Chip, ChipsPerNode: p.ChipsPerNode, Nodes: p.Nodes, MaxNodes: p.MaxNodes,
+		Cores: p.Cores, Memory: p.Memory, Rate: wireRate(p.Rate), Imputed: p.Imputed, RateSource: p.RateSource,
+	}
+}
+
+func wireEntry(e ledger.Entry) v1.LedgerEntry {
+	return v1.LedgerEntry{
+		ID: e.ID, Category: string(e.Category), Reverses: e.Reverses, Run: e.Run, Attempt: e.Attempt, Project: e.Project,
+		Pool: e.Pool, Provider: e.Provider, Chipmaker: e.Chipmaker, Chip: e.Chip, From: e.From, To: e.To,
+		Nodes: e.Nodes, Chips: e.Chips, Rate: wireRate(e.Rate), Imputed: e.Imputed, Cost: wireAmount(e.Cost),
+		Booked: e.Booked, Note: e.Note,
+	}
+}

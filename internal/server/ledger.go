@@ -1,0 +1,133 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	v1 "github.com/switchyard-ai/switchyard/api/v1"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/ledger"
+	"github.com/switchyard-ai/switchyard/internal/store"
+	"github.com/switchyard-ai/switchyard/internal/units"
+)
+
+func (s *server) routeLedger(api huma.API) {
+	route(api, http.MethodGet, "/v1/ledger/entries", "ledger-entries", "Lines of the ledger, in order", s.entries)
+	route(api, http.MethodGet, "/v1/ledger/summary", "ledger-summary", "The ledger added up by one dimension", s.summary)
+	route(api, http.MethodGet, "/v1/ledger/verify", "verify-ledger", "Prove that the ledger has no gap and no overlap, and balances", s.verify)
+}
+
+// LedgerFilter selects lines of the ledger.
+type LedgerFilter struct {
+	Run     string `query:"run"`
+	Project string `query:"project"`
+}
+
+func (f LedgerFilter) source(tx store.Tx) ledger.Source {
+	return func(fn func(ledger.Entry) error) error {
+		return tx.Entries(store.EntryFilter{Run: f.Run, Project: f.Project}, fn)
+	}
+}
+
+func (s *server) entries(ctx context.Context, in *LedgerFilter) (*body[v1.LedgerEntries], error) {
+	out := v1.LedgerEntries{Entries: []v1.LedgerEntry{}}
+	err := s.Store.View(ctx, func(tx store.Tx) error {
+		return in.source(tx)(func(e ledger.Entry) error {
+			out.Entries = append(out.Entries, wireEntry(e))
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer(out), nil
+}
+
+func (s *server) summary(ctx context.Context, in *struct {
+	LedgerFilter
+	By string `query:"by" doc:"run, project, pool, provider, chipmaker, chip or day"`
+}) (*body[v1.LedgerSummary], error) {
+	if in.By == "" {
+		in.By = string(ledger.ByRun)
+	}
+	by, err := ledger.ParseBy(in.By)
+	if err != nil {
+		return nil, err
+	}
+	out := v1.LedgerSummary{By: in.By, Groups: []v1.LedgerGroup{}}
+	err = s.Store.View(ctx, func(tx store.Tx) error {
+		rows, err := ledger.Summarize(in.source(tx), by)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			out.Groups = append(out.Groups, wireRow(row))
+		}
+		total, err := ledger.Total(in.source(tx))
+		out.Total = wireRow(total)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer(out), nil
+}
+
+func wireRow(row ledger.Row) v1.LedgerGroup {
+	return v1.LedgerGroup{
+		Group: row.Group, Entries: row.Entries, NodeHours: v1.Decimal(row.NodeHours.String()),
+		ChipHours: v1.Decimal(row.ChipHours.String()), Cost: wireAmounts(row.Cost), Imputed: wireAmounts(row.Imputed),
+	}
+}
+
+func wireAmounts(amounts []units.Amount) []v1.Money {
+	out := []v1.Money{}
+	for _, a := range amounts {
+		out = append(out, wireAmount(a))
+	}
+	return out
+}
+
+func (s *server) verify(ctx context.Context, _ *struct{}) (*body[v1.LedgerVerdict], error) {
+	var out v1.LedgerVerdict
+	err := s.Store.View(ctx, func(tx store.Tx) error {
+		attempts, err := allAttempts(tx)
+		if err != nil {
+			return err
+		}
+		report, err := ledger.Verify(LedgerFilter{}.source(tx), attempts)
+		if err != nil {
+			return err
+		}
+		out = v1.LedgerVerdict{
+			Entries: report.Entries, Attempts: report.Attempts,
+			Booked: wireAmounts(report.Booked), Computed: wireAmounts(report.Computed), Problems: []string{},
+		}
+		for _, p := range report.Problems {
+			out.Problems = append(out.Problems, p.String())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer(out), nil
+}
+
+func allAttempts(tx store.Tx) ([]fleet.Attempt, error) {
+	runs, err := tx.Runs(store.RunFilter{})
+	if err != nil {
+		return nil, err
+	}
+	var all []fleet.Attempt
+	for _, run := range runs {
+		attempts, err := tx.Attempts(run.ID)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, attempts...)
+	}
+	return all, nil
+}

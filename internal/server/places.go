@@ -1,0 +1,130 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	v1 "github.com/switchyard-ai/switchyard/api/v1"
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/store"
+)
+
+func (s *server) routePlaces(api huma.API) {
+	route(api, http.MethodGet, "/v1/sites", "list-sites", "The connected sites with their pools", s.listSites)
+	route(api, http.MethodGet, "/v1/sites/{name}", "get-site", "A site with its pools", s.getSite)
+	route(api, http.MethodGet, "/v1/quotas", "list-quotas", "The most chips that each project may hold at once", s.listQuotas)
+	route(api, http.MethodPut, "/v1/quotas/{project}", "set-quota", "Set or remove the quota of a project", s.setQuota)
+}
+
+func (s *server) listSites(ctx context.Context, _ *struct{}) (*body[v1.SiteList], error) {
+	live, err := s.live(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := v1.SiteList{Sites: []v1.Site{}}
+	for name := range s.Engines {
+		out.Sites = append(out.Sites, s.site(ctx, name, live))
+	}
+	slices.SortFunc(out.Sites, func(a, b v1.Site) int { return strings.Compare(a.Name, b.Name) })
+	return answer(out), nil
+}
+
+func (s *server) getSite(ctx context.Context, in *struct {
+	Name string `path:"name"`
+}) (*body[v1.Site], error) {
+	if _, ok := s.Engines[in.Name]; !ok {
+		return nil, fault.Newf(fault.NotFound, "no site %q is connected", in.Name)
+	}
+	live, err := s.live(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return answer(s.site(ctx, in.Name, live)), nil
+}
+
+func (s *server) site(ctx context.Context, name string, live []fleet.Attempt) v1.Site {
+	site := v1.Site{Name: name, Engine: s.EngineNames[name], Pools: []v1.Pool{}}
+	pools, err := s.Loop.SitePools(ctx, name)
+	if err != nil {
+		site.Fault = err.Error()
+	}
+	for _, pool := range pools {
+		wire := wirePool(pool)
+		for _, attempt := range live {
+			if attempt.Pool == pool.ID() {
+				wire.UsedCores += attempt.Cores
+				if attempt.Cores == 0 {
+					wire.UsedNodes += attempt.Nodes
+				}
+			}
+		}
+		site.Pools = append(site.Pools, wire)
+	}
+	return site
+}
+
+func (s *server) live(ctx context.Context) ([]fleet.Attempt, error) {
+	var live []fleet.Attempt
+	err := s.Store.View(ctx, func(tx store.Tx) error {
+		var err error
+		live, err = tx.LiveAttempts()
+		return err
+	})
+	return live, err
+}
+
+func (s *server) listQuotas(ctx context.Context, _ *struct{}) (*body[v1.QuotaList], error) {
+	out := v1.QuotaList{Quotas: []v1.Quota{}}
+	err := s.Store.View(ctx, func(tx store.Tx) error {
+		quotas, err := tx.Quotas()
+		if err != nil {
+			return err
+		}
+		used, err := chipsByProject(tx)
+		if err != nil {
+			return err
+		}
+		for project, chips := range quotas {
+			out.Quotas = append(out.Quotas, v1.Quota{Project: project, Chips: chips, Used: used[project]})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(out.Quotas, func(a, b v1.Quota) int { return strings.Compare(a.Project, b.Project) })
+	return answer(out), nil
+}
+
+func chipsByProject(tx store.Tx) (map[string]int, error) {
+	live, err := tx.LiveAttempts()
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]int{}
+	for _, attempt := range live {
+		run, err := tx.Run(attempt.Run)
+		if err != nil {
+			return nil, err
+		}
+		used[run.Project] += attempt.Chips
+	}
+	return used, nil
+}
+
+func (s *server) setQuota(ctx context.Context, in *struct {
+	Project string `path:"project" minLength:"1" maxLength:"100"`
+	Body    v1.QuotaChange
+}) (*body[v1.QuotaList], error) {
+	err := s.Store.Update(ctx, func(tx store.Tx) error { return tx.PutQuota(in.Project, in.Body.Chips) })
+	if err != nil {
+		return nil, err
+	}
+	s.Loop.Kick()
+	return s.listQuotas(ctx, nil)
+}

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	v1 "github.com/switchyard-ai/switchyard/api/v1"
+	"github.com/switchyard-ai/switchyard/internal/clock"
+	"github.com/switchyard-ai/switchyard/internal/engine"
+	"github.com/switchyard-ai/switchyard/internal/reconcile"
+	"github.com/switchyard-ai/switchyard/internal/store"
+)
+
+// Services is what the handlers work with. Fields are needed unless they say
+// otherwise.
+type Services struct {
+	Store       store.Store
+	Loop        *reconcile.Loop
+	Engines     map[string]engine.Engine // by site name
+	EngineNames map[string]string        // by site name: local, kubernetes or slurm
+	Clock       clock.Clock
+	Log         *slog.Logger
+	Checkpoints func(run string) string
+	Version     string
+	PID         int
+	Metrics     http.Handler // may be nil
+	Touched     func()       // called at every request; may be nil
+	// More registers further operations on the same API, such as quotes; may be nil.
+	More func(huma.API)
+}
+
+// server is the handlers' state: nothing but their services.
+type server struct{ Services }
+
+// New returns the API as a handler that trusts its callers; see RequireToken.
+func New(services Services) http.Handler {
+	mux := http.NewServeMux()
+	newAPI(mux, services)
+	if services.Metrics != nil {
+		mux.Handle("GET /metrics", services.Metrics)
+	}
+	if services.Touched == nil {
+		return mux
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		services.Touched()
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// OpenAPI returns the API's description as YAML, generated from the handlers.
+func OpenAPI(version string) ([]byte, error) {
+	return newAPI(http.NewServeMux(), Services{Version: version}).OpenAPI().YAML()
+}
+
+// maxBody bounds a request, in bytes: a workload file may be large nonsense,
+// which is refused by its parser, with a reason, rather than here.
+const maxBody = 32 << 20
+
+func newAPI(mux *http.ServeMux, services Services) huma.API {
+	config := huma.DefaultConfig("Switchyard", services.Version)
+	config.CreateHooks = nil // no $schema fields in answers
+	config.DocsPath = ""     // its page would load scripts from elsewhere
+	config.SchemasPath = ""
+	config.OnAddOperation = append(config.OnAddOperation, documentProblems)
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token": {Type: "http", Scheme: "bearer", Description: "the content of the file `token` in the state directory; not needed on the unix socket"},
+	}
+	config.Security = []map[string][]string{{"token": {}}}
+	config.Components.Schemas.RegisterTypeAlias(decimalType, floatType)
+	api := humago.New(mux, config)
+	s := &server{services}
+	s.routeRuns(api)
+	s.routeLogs(api)
+	s.routePlaces(api)
+	s.routeLedger(api)
+	s.routeState(api)
+	if services.More != nil {
+		services.More(api)
+	}
+	return api
+}
+
+// route registers one operation whose failures become problems.
+func route[In, Out any](api huma.API, method, path, id, summary string, handle func(context.Context, *In) (*Out, error)) {
+	operation := huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody}
+	huma.Register(api, operation, func(ctx context.Context, in *In) (*Out, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, Problem(err)
+		}
+		return out, nil
+	})
+}
+
+// body is an answer with a JSON body.
+type body[T any] struct{ Body T }
+
+func answer[T any](value T) *body[T] { return &body[T]{value} }
+
+func (s *server) routeState(api huma.API) {
+	route(api, http.MethodGet, "/healthz", "health", "Whether the control plane answers", s.health)
+	route(api, http.MethodGet, "/v1/backup", "backup", "A consistent copy of the state, as a file", s.backup)
+}
+
+func (s *server) health(ctx context.Context, _ *struct{}) (*body[v1.Health], error) {
+	if err := s.Store.View(ctx, func(store.Tx) error { return nil }); err != nil {
+		return nil, err
+	}
+	return answer(v1.Health{Status: "ok", Version: s.Version, PID: s.PID}), nil
+}
