@@ -44,7 +44,8 @@ type InstanceType struct {
 	// instance, or across instances for UltraServers and NVL72.
 	Domain int
 
-	Announced bool // announced by the provider, not yet sold: quoted only on request
+	Overlay   string // name of the user's overlay that declared the type, "" for the catalog's own
+	Announced bool   // announced by the provider, not yet sold: quoted only on request
 	Source    string
 	AsOf      string // ISO date of the source
 }

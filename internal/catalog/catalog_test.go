@@ -13,9 +13,9 @@ import (
 
 var isoDate = regexp.MustCompile(`^20\d\d-\d\d-\d\d$`)
 
-func load(t *testing.T) *Catalog {
+func load(t *testing.T, overlays ...Overlay) *Catalog {
 	t.Helper()
-	c, err := Load()
+	c, err := Load(overlays...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 	if err != nil {
 		return err
 	}
-	offers, err := loadCatalog(flags.overlays)
+	offers, err := a.loadCatalog(flags.overlays)
 	if err != nil {
 		return err
 	}

@@ -80,6 +80,8 @@ func (a *app) rootCommand() *cobra.Command {
 		a.versionCommand(),
 		a.chipsCommand(),
 		a.schemaCommand(),
+		a.offersCommand(),
+		a.catalogCommand(),
 	)
 	return root
 }

@@ -102,10 +102,28 @@ func (d *Document) decodeStruct(node *yaml.Node, into reflect.Value, path string
 		seen[key.Value] = true
 	}
 	for _, name := range requiredNames(into.Type()) {
-		if !seen[name] {
+		switch {
+		case !seen[name]:
 			d.Faultf(join(path, name), "the field is missing and needed")
+		case empty(node, name):
+			d.Faultf(join(path, name), "the field is empty and needed")
 		}
 	}
+}
+
+// empty reports whether the mapping gives the field no value: null or "".
+func empty(mapping *yaml.Node, name string) bool {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value != name {
+			continue
+		}
+		value := mapping.Content[i+1]
+		if value.Kind == yaml.AliasNode {
+			value = value.Alias
+		}
+		return value.Kind == yaml.ScalarNode && (value.Tag == "!!null" || value.Value == "")
+	}
+	return false
 }
 
 func (d *Document) decodeMap(node *yaml.Node, into reflect.Value, path string, depth int) {

@@ -88,8 +88,7 @@ func (d *Document) Has(field string) bool { return d.nodes[field] != nil }
 // Faultf records a fault at a field, or at its nearest ancestor that the file
 // has. Fields are dotted paths with list positions, as in "data.sources[2].uri".
 func (d *Document) Faultf(field, format string, args ...any) {
-	line, column := d.position(field)
-	d.record(Fault{d.File, line, column, field, fmt.Sprintf(format, args...)})
+	d.record(d.At(field, format, args...))
 }
 
 // Faulty reports whether a fault was recorded at the field itself. Rules that
@@ -127,4 +126,11 @@ func (d *Document) position(field string) (line, column int) {
 		field = field[:cut]
 	}
 	return d.root.Line, d.root.Column
+}
+
+// At makes a fault at a field without recording it, for what is only worth a
+// warning.
+func (d *Document) At(field, format string, args ...any) Fault {
+	line, column := d.position(field)
+	return Fault{d.File, line, column, field, fmt.Sprintf(format, args...)}
 }

@@ -56,6 +56,12 @@ func (fs Faults) Err() error {
 	if len(fs) == 0 {
 		return nil
 	}
+	fs.Sort()
+	return fs
+}
+
+// Sort brings the faults into order of file and position.
+func (fs Faults) Sort() {
 	sort.SliceStable(fs, func(i, j int) bool {
 		a, b := fs[i], fs[j]
 		if a.File != b.File {
@@ -67,5 +73,4 @@ func (fs Faults) Err() error {
 		}
 		return a.Column < b.Column
 	})
-	return fs
 }
