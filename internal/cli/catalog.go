@@ -38,7 +38,7 @@ func (a *app) checkOverlays(files []string) error {
 	c, err := catalog.Load(overlays...)
 	var faults spec.Faults
 	if errors.As(err, &faults) {
-		_, _ = fmt.Fprintf(a.stderr, "%s\n%s; nothing was accepted\n", faults, plural(len(faults), "fault"))
+		_, _ = fmt.Fprintf(a.stderr, "%s\n%s; nothing was accepted\n", faults, plural(len(faults), "fault", "faults"))
 		return exitError(exitInvalid)
 	}
 	if err != nil {
@@ -63,7 +63,7 @@ func overlayListing(c *catalog.Catalog) listing {
 			added++
 		}
 	}
-	l.before = fmt.Sprintf("valid: %s set, %s added\n\n", plural(len(changed), "price"), plural(added, "instance type"))
+	l.before = fmt.Sprintf("valid: %s set, %s added\n\n", plural(len(changed), "price", "prices"), plural(added, "instance type", "instance types"))
 	l.after = "\n*  set by an overlay          Rank with it: yard quote --overlay FILE WORKLOAD\n"
 	return l
 }
@@ -114,12 +114,4 @@ func (a *app) warn(c *catalog.Catalog) {
 	for _, w := range c.Warnings {
 		_, _ = fmt.Fprintf(a.stderr, "warning: %s\n", w)
 	}
-}
-
-// plural writes a count with its noun.
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%s %ss", grouped(fmt.Sprint(n)), noun)
 }
