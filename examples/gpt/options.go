@@ -38,7 +38,7 @@ const (
 	vectorSteps   = 1500
 	portableSteps = 250
 	defaultBatch  = 8
-	defaultRate   = 4e-3
+	defaultRate   = 2e-3
 )
 
 func defaultShape() model.Shape { return model.Shape{Layers: 4, Dim: 128, Heads: 2, Seq: 256} }
@@ -55,7 +55,7 @@ func parseTrain(args []string) (*options, error) {
 	f.IntVar(&o.shape.Layers, "layers", o.shape.Layers, "transformer layers")
 	f.IntVar(&o.shape.Dim, "dim", o.shape.Dim, "width of the network")
 	f.IntVar(&o.shape.Heads, "heads", o.shape.Heads, "attention heads")
-	f.Float64Var(&o.rate, "lr", defaultRate, "highest learning rate")
+	f.Float64Var(&o.rate, "lr", defaultRate, "highest learning rate of the layers; embedding and head learn six times as fast")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the weights and of the order of the data")
 	f.IntVar(&o.checkpointEvery, "checkpoint-every", 100, "steps between checkpoints")
 	f.StringVar(&o.matmul, "matmul", "auto", "matrix products: auto, portable or vector")

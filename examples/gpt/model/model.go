@@ -104,7 +104,7 @@ func (w *Weights) Init(seed uint64) {
 		}
 	}
 	for _, table := range w.Taps {
-		draw(table, 0.05)
+		draw(table, 0.5)
 	}
 	for _, l := range w.Layers {
 		draw(l.QKV.Data, 1/math.Sqrt(float64(l.QKV.Rows)))
@@ -112,5 +112,5 @@ func (w *Weights) Init(seed uint64) {
 	}
 }
 
-// Decays marks the parameters that weight decay applies to: the matrices, which come after the embedding tables.
-func (s Shape) Decays() (from, to int) { return s.tables(), s.Params() }
+// Matrices is where the layers' matrices lie in Weights.Flat: between the embedding tables and the head.
+func (s Shape) Matrices() (from, to int) { return s.tables(), s.Params() - s.Dim*Vocab }
