@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/pressly/goose/v3"
 
@@ -155,8 +156,12 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// syncDir makes the names in a folder durable.
+// syncDir makes the names in a folder durable. Windows has no such call: its
+// file systems log changes of names by themselves.
 func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
