@@ -43,7 +43,7 @@ ruled out. Costs include set-up, checkpoints and expected failures.`,
 	cmd.Flags().IntVar(&flags.explain, "explain", 0, "show where the time and money of candidate `N` go")
 	cmd.Flags().IntVar(&flags.limit, "limit", 10, "places in the table; json, yaml and csv have all")
 	cmd.Flags().BoolVar(&flags.all, "all", false, "every size and region in the table, and every place ruled out")
-	return a.withOutput(cmd)
+	return a.withOutput(a.planeFlags(cmd))
 }
 
 func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
