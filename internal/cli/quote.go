@@ -52,7 +52,11 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 		return fault.Wrap(fault.NotFound, err, "workload")
 	}
 	now := clock.System()
-	w, err := workload.Parse(file, data, now)
+	models, err := knownModels()
+	if err != nil {
+		return err
+	}
+	w, err := workload.ParseWith(file, data, now, models)
 	if err != nil {
 		return err
 	}

@@ -82,6 +82,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.schemaCommand(),
 		a.offersCommand(),
 		a.catalogCommand(),
+		a.modelsCommand(),
 	)
 	return root
 }
