@@ -20,7 +20,7 @@ func (a *app) modelsCommand() *cobra.Command {
 			"as on model hubs work: meta-llama/Meta-Llama-3-8B-Instruct, DeepSeek-R1-0528.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			models, err := knownModels()
+			models, err := a.knownModels()
 			if err != nil {
 				return err
 			}

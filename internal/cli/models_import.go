@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchyard-ai/switchyard/internal/config"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/model"
 )
@@ -107,10 +108,11 @@ func (a *app) saveModel(m model.Model) error {
 	if preset, err := model.Find(m.ID); err == nil {
 		return fault.Newf(fault.Conflict, "%s is a name of the preset %s; give another with --name", m.ID, preset.ID)
 	}
-	dir, err := modelsDir()
+	c, err := config.Load(a.flags, os.Getenv)
 	if err != nil {
 		return err
 	}
+	dir := c.ModelsDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -130,41 +132,10 @@ func (a *app) saveModel(m model.Model) error {
 }
 
 // knownModels are the presets and the models saved in the state directory.
-func knownModels() (*model.Set, error) {
-	dir, err := modelsDir()
+func (a *app) knownModels() (*model.Set, error) {
+	c, err := config.Load(a.flags, os.Getenv)
 	if err != nil {
 		return nil, err
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	var saved []*model.Model
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		set, err := model.ParseSet(file, data)
-		if err != nil {
-			return nil, err
-		}
-		saved = append(saved, set.All()...)
-	}
-	return model.Presets().With(saved...), nil
-}
-
-func modelsDir() (string, error) {
-	dir := os.Getenv("YARD_STATE_DIR")
-	if dir == "" && os.Getenv("XDG_STATE_HOME") != "" {
-		dir = filepath.Join(os.Getenv("XDG_STATE_HOME"), "yard")
-	}
-	if dir == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", err
-		}
-		dir = filepath.Join(home, ".local", "state", "yard")
-	}
-	return filepath.Join(dir, "models"), nil
+	return c.Models()
 }

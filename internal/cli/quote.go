@@ -52,7 +52,7 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 		return fault.Wrap(fault.NotFound, err, "workload")
 	}
 	now := clock.System()
-	models, err := knownModels()
+	models, err := a.knownModels()
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/invopop/jsonschema"
 	"github.com/spf13/cobra"
 
+	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/spec"
 	"github.com/switchyard-ai/switchyard/internal/units"
@@ -28,6 +29,7 @@ func fileKinds() []fileKind {
 		{string(workload.KindTraining), "a training run", workload.TrainingFile{}},
 		{string(workload.KindService), "an inference service", workload.ServiceFile{}},
 		{string(workload.KindBatch), "a batch of requests", workload.BatchFile{}},
+		{catalog.KindOverlay, "own prices, discounts, instance types and regions", catalog.OverlayFile{}},
 	}
 }
 
@@ -97,6 +99,7 @@ const (
 	bytesPattern    = `^\s*[0-9][0-9,_]*(\.[0-9]+)?\s*([KMGTPkmgtp][iI]?)?[Bb]?\s*$`
 	durationPattern = `^\s*([0-9]+(\.[0-9]+)?\s*[dDwW]|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+|0)\s*$`
 	deadlinePattern = `^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))?$`
+	decimalPattern  = `^\s*-?[0-9]+(\.[0-9]+)?\s*$`
 	budgetPattern   = `^\s*([$€£]\s*[0-9][0-9,_]*(\.[0-9]+)?\s*[KMBkmb]?(\s*[A-Z]{3})?|[0-9][0-9,_]*(\.[0-9]+)?\s*[KMBkmb]?\s*[A-Z]{3})\s*$`
 )
 
@@ -114,6 +117,8 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 		return textForm(deadlinePattern, "2027-03-01", "2027-03-01T12:00:00Z")
 	case reflect.TypeFor[workload.Budget]():
 		return textForm(budgetPattern, "$9.0M", "9000000 EUR")
+	case reflect.TypeFor[catalog.Number]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, {Type: "string", Pattern: decimalPattern}}}
 	case reflect.TypeFor[[]string]():
 		return &jsonschema.Schema{Type: "array", Items: scalar()}
 	case reflect.TypeFor[map[string]string]():

@@ -107,7 +107,7 @@ func (d *Daemon) open(ctx context.Context) error {
 	checkpoints := func(run string) string { return filepath.Join(dir, "checkpoints", run) }
 	d.loop = reconcile.New(reconcile.Options{
 		Store: d.store, Engines: byName, EngineNames: kinds, Clock: clock.System, Log: d.options.Log,
-		Policy: d.policy(), Parse: workload.Parse, Secret: secretsIn(filepath.Join(dir, "secrets")),
+		Policy: d.policy(), Parse: d.parse, Secret: secretsIn(filepath.Join(dir, "secrets")),
 		Price: pricer(d.options.Config.LocalRate, unpriced), Random: random, Checkpoints: checkpoints,
 		Interval: d.options.Config.Interval, SweepEvery: sweepEvery, PoolsEvery: poolsEvery,
 		Crash: crasher(os.Getenv(crashVariable)), Passed: metrics.Passed,
@@ -116,6 +116,15 @@ func (d *Daemon) open(ctx context.Context) error {
 		Store: d.store, Loop: d.loop, Engines: byName, EngineNames: kinds, Clock: clock.System, Log: d.options.Log,
 		Checkpoints: checkpoints, Version: d.options.Version, PID: os.Getpid(), Metrics: metrics.Handler(), Touched: d.touch,
 	})
+}
+
+// parse reads a workload with the models that are saved now.
+func (d *Daemon) parse(file string, data []byte, now time.Time) (*workload.Workload, error) {
+	models, err := d.options.Config.Models()
+	if err != nil {
+		return nil, err
+	}
+	return workload.ParseWith(file, data, now, models)
 }
 
 func (d *Daemon) policy() reconcile.Policy {

@@ -62,8 +62,8 @@ func (l *Loop) policyOf(run fleet.Run) Policy {
 	if err != nil {
 		return policy // place tells of it
 	}
-	if w.Restarts.Limit > 0 {
-		policy.Restarts = w.Restarts.Limit
+	if w.Restarts.Limit != nil {
+		policy.Restarts = *w.Restarts.Limit
 	}
 	if w.Restarts.Backoff > 0 {
 		policy.Backoff = time.Duration(w.Restarts.Backoff)

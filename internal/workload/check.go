@@ -205,7 +205,9 @@ func (r *rules) data(datasets []Dataset) {
 func (r *rules) restarts(restarts Restarts) {
 	r.positive("restarts.backoff", restarts.Backoff)
 	r.positive("restarts.max_backoff", restarts.MaxBackoff)
-	r.within("restarts.limit", restarts.Limit, 0, maxRestarts)
+	if restarts.Limit != nil {
+		r.within("restarts.limit", *restarts.Limit, 0, maxRestarts)
+	}
 	if restarts.MaxBackoff > 0 && restarts.Backoff > restarts.MaxBackoff {
 		r.fault("restarts.backoff", "%s is more than max_backoff %s", time.Duration(restarts.Backoff), time.Duration(restarts.MaxBackoff))
 	}

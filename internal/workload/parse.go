@@ -7,7 +7,6 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/chip"
 	"github.com/switchyard-ai/switchyard/internal/model"
 	"github.com/switchyard-ai/switchyard/internal/spec"
-	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
 // MaxSize bounds a workload file, in bytes: people write it.
@@ -15,12 +14,9 @@ const MaxSize = 1 << 20
 
 // Values of fields that a file leaves out.
 const (
-	DefaultProject    = "default"
-	DefaultPrecision  = chip.BF16
-	DefaultKeep       = 3
-	DefaultRestarts   = 5
-	DefaultBackoff    = units.Duration(5 * time.Second)
-	DefaultMaxBackoff = units.Duration(10 * time.Minute)
+	DefaultProject   = "default"
+	DefaultPrecision = chip.BF16
+	DefaultKeep      = 3
 )
 
 // TrainingFile is the file of kind Training, field by field.
@@ -80,7 +76,7 @@ func parse(file string, data []byte, r *rules) (*Workload, error) {
 		return nil, r.document.Faults()
 	}
 	r.check(w)
-	w.complete(r.document)
+	w.complete()
 	if err := r.document.Faults(); err != nil {
 		return nil, err
 	}
@@ -112,21 +108,12 @@ func decode(document *spec.Document) *Workload {
 
 // complete fills what the file leaves out. It comes after the checks, which
 // look at what was written.
-func (w *Workload) complete(document *spec.Document) {
+func (w *Workload) complete() {
 	if w.Project == "" {
 		w.Project = DefaultProject
 	}
 	if w.Precision == "" {
 		w.Precision = DefaultPrecision
-	}
-	if !document.Has("restarts.limit") {
-		w.Restarts.Limit = DefaultRestarts
-	}
-	if w.Restarts.Backoff == 0 {
-		w.Restarts.Backoff = DefaultBackoff
-	}
-	if w.Restarts.MaxBackoff == 0 {
-		w.Restarts.MaxBackoff = max(DefaultMaxBackoff, w.Restarts.Backoff)
 	}
 	if w.Training != nil && w.Training.Checkpoint.Keep == 0 {
 		w.Training.Checkpoint.Keep = DefaultKeep

