@@ -1,0 +1,269 @@
+package billing
+
+import (
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/contract"
+)
+
+// Status is where a clause stands at the end of what was billed. Money is in
+// micro-units.
+type Status struct {
+	Contract, Clause, Kind string
+	From, To               time.Time // the clause's life
+	WindowFrom, WindowTo   time.Time // the window under way, or the last one
+
+	Committed int64 // in the window
+	Retired   int64 // of it
+	Remaining int64
+	Shortfall int64 // projected at the window's pace so far
+	Life      int64 // committed over the clause's life
+	LifeDone  int64 // retired over the clause's life
+
+	Measured bool     // Share and Floor are set
+	Share    Quantity // a covenant's or a cap's share, or megawatts
+	Floor    Quantity // what it must reach, or may not pass
+
+	Credit   int64     // prepayment or credit left
+	Bank     Quantity  // quantity that may be made up
+	Expires  time.Time // of the credit or bank that expires first
+	Next     time.Time // the next date that binds
+	NextWhat string
+	Burn     []float64 // remaining of Life at the end of each elapsed thirtieth, for charts only
+}
+
+// Status reports every clause that commits to something, in the order of the
+// contracts, as of the end of what Settle billed.
+func (b *Book) Status() []Status {
+	var all []Status
+	for i, c := range b.clauses {
+		s := Status{Contract: c.contract.Name, Clause: c.Name, Kind: c.kind, From: unixTime(c.from), To: unixTime(c.to)}
+		at := b.to - hourSeconds
+		window := min(c.window(max(at, c.from)), len(c.ends)-1)
+		s.WindowFrom, s.WindowTo = unixTime(c.from), unixTime(c.ends[window])
+		if window > 0 {
+			s.WindowFrom = unixTime(c.ends[window-1])
+		}
+		known := b.commitStatus(c, i, window, &s)
+		if !known {
+			known = b.bundleStatus(c, i, &s)
+		}
+		if known {
+			b.nextDate(c, &s)
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func (b *Book) turnOf(clause int, roles ...role) (int, bool) {
+	for i, turn := range b.turns {
+		for _, r := range roles {
+			if turn.clause == clause && turn.role == r {
+				return i, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// commitStatus fills in the state of a clause that accumulates.
+func (b *Book) commitStatus(c *clause, index, window int, s *Status) bool {
+	i, found := b.turnOf(index, roleCommit, roleMACC, roleMinimum, roleTakeOrPay, rolePrepayment, roleCovenant)
+	if !found {
+		return false
+	}
+	t := tally{}
+	if i < len(b.last) {
+		t = b.last[i]
+	}
+	over := b.to >= c.ends[window] // the window is closed: its tally was reset
+	switch b.turns[i].role {
+	case roleCommit:
+		b.commitWindow(c, &t, window, over, s)
+	case roleMACC:
+		s.Committed, s.Retired = c.committed(0).micros(), t.total
+		s.Life, s.LifeDone = s.Committed, t.total
+		s.Credit = lotsOf(&t, s).micros()
+	case roleMinimum:
+		s.Committed, s.Retired = c.committed(window).micros(), t.sum
+		s.Life = c.committed(0).mul(whole(int64(len(c.ends)))).micros()
+	case roleTakeOrPay:
+		price := numOf(c.TakeOrPay.Price.Exact())
+		s.Committed, s.Retired = c.committed(window).micros(), t.count.mul(price).micros()
+		s.Life = c.committed(0).mul(whole(int64(len(c.ends)))).micros()
+		s.Bank = Quantity{lotsOf(&t, s)}
+	case rolePrepayment:
+		s.Committed = numOf(c.Prepayment.Amount.Exact()).micros()
+		s.Credit = lotsOf(&t, s).micros()
+		s.Retired = s.Committed - s.Credit
+		if b.to <= c.from {
+			s.Retired = 0
+		}
+		s.Life, s.LifeDone = s.Committed, s.Retired
+		s.Remaining = s.Credit
+		return true
+	case roleCovenant:
+		b.covenantStatus(c, &t, s)
+		return true
+	}
+	s.Remaining = max(s.Committed-s.Retired, 0)
+	if !over {
+		s.Shortfall = b.project(s)
+	}
+	s.Burn = b.burn(c, i, s.Life)
+	return true
+}
+
+func (b *Book) commitWindow(c *clause, t *tally, window int, over bool, s *Status) {
+	s.Committed = c.committed(window).micros()
+	var life num
+	for w := range c.agreedWindows() {
+		life = life.add(c.committed(w))
+	}
+	s.Life, s.LifeDone = life.micros(), t.total
+	if over {
+		s.Retired = s.Committed
+		return
+	}
+	s.Retired = c.retired(t, window)
+	s.LifeDone += s.Retired
+}
+
+func (b *Book) covenantStatus(c *clause, t *tally, s *Status) {
+	s.Measured = true
+	covenant := c.ChipCovenant
+	on, of := t.count, t.of
+	if covenant.Megawatts != nil {
+		s.Floor = Quantity{numOf(covenant.Megawatts.Exact())}
+		const kilowattsPerMegawatt = 1000
+		if elapsed := b.to - s.WindowFrom.Unix(); elapsed > 0 {
+			s.Share = Quantity{on.div(lowest(elapsed, hourSeconds)).div(whole(kilowattsPerMegawatt))}
+		}
+	} else {
+		s.Floor = Quantity{numOf(covenant.Share.Exact())}
+		if of.sign() > 0 {
+			s.Share = Quantity{on.div(of)}
+		}
+	}
+	if len(t.bank) > 0 {
+		s.Expires = unixTime(t.bank[0].expires)
+	}
+}
+
+// lotsOf adds up what lots still hold and notes the first to expire.
+func lotsOf(t *tally, s *Status) num {
+	var sum num
+	for _, l := range t.bank {
+		if l.amount.sign() <= 0 {
+			continue
+		}
+		sum = sum.add(l.amount)
+		if at := unixTime(l.expires); s.Expires.IsZero() || at.Before(s.Expires) {
+			s.Expires = at
+		}
+	}
+	return sum
+}
+
+// project extends the window's pace to its end.
+func (b *Book) project(s *Status) int64 {
+	elapsed, length := b.to-s.WindowFrom.Unix(), s.WindowTo.Unix()-s.WindowFrom.Unix()
+	if elapsed <= 0 || length <= 0 {
+		return s.Committed
+	}
+	projected := ofMicros(s.Retired).mul(lowest(length, elapsed)).micros()
+	return max(s.Committed-projected, 0)
+}
+
+// bundleStatus fills in the state of a commitment by the hour: what of it fell
+// due so far, and how much of that was used.
+func (b *Book) bundleStatus(c *clause, index int, s *Status) bool {
+	if newBundle(c) == nil {
+		return false
+	}
+	upfront, recurring := c.fee()
+	s.Life = upfront.add(recurring).micros()
+	if c.Ramp != nil {
+		for hour := floorHour(c.from); hour < c.to; hour += hourSeconds {
+			s.Life += c.obligation(hour).mul(numOf(c.Ramp.Price.Exact())).mul(c.fraction(hour)).micros()
+		}
+	}
+	for hour := b.from; hour < b.to; hour += hourSeconds {
+		for _, e := range b.hours[hour].result.entries {
+			if int(e.by) != index {
+				continue
+			}
+			if e.category == Covered || e.category == Unused {
+				s.Committed += e.effective
+			}
+			if e.category == Covered {
+				s.Retired += e.effective
+			}
+		}
+	}
+	s.LifeDone, s.Remaining = s.Committed, s.Committed-s.Retired
+	return true
+}
+
+// nextDate finds the next date that binds after what was billed.
+func (b *Book) nextDate(c *clause, s *Status) {
+	consider := func(at time.Time, what string) {
+		if at.Unix() > b.to && (s.Next.IsZero() || at.Before(s.Next)) {
+			s.Next, s.NextWhat = at, what
+		}
+	}
+	consider(s.From, "starts")
+	consider(s.To, "ends")
+	if c.period() != contract.Hour && newBundle(c) == nil {
+		consider(s.WindowTo, "window closes")
+	}
+	if c.MACC != nil {
+		for _, m := range c.MACC.Milestones {
+			consider(m.By.Time, "milestone "+m.Amount.String())
+		}
+	}
+	if c.Ramp != nil {
+		for _, step := range c.Ramp.Schedule {
+			consider(step.From.Time, "ramp to "+step.Quantity.String())
+		}
+	}
+	if !s.Expires.IsZero() {
+		consider(s.Expires, "credit expires")
+	}
+}
+
+// burn samples what remains of a commitment at thirty points of its life so
+// far, from the state saved at the start of days.
+func (b *Book) burn(c *clause, turn int, life int64) []float64 {
+	const points = 30
+	start := max(c.from, b.from)
+	if b.to <= start {
+		return nil
+	}
+	var samples []float64
+	for i := range points + 1 {
+		at := start + (b.to-start)*int64(i)/points
+		t, known := b.tallyAt(turn, at-mod(at, daySeconds))
+		if !known {
+			continue
+		}
+		done := t.total
+		if b.turns[turn].role == roleCommit {
+			done += t.sum + t.other
+		}
+		samples = append(samples, float64(life-done)/microsPerUnit)
+	}
+	return samples
+}
+
+func (b *Book) tallyAt(turn int, day int64) (tally, bool) {
+	if day < b.from {
+		day = b.from
+	}
+	saved, known := b.snapshots[day]
+	if !known {
+		return tally{}, false
+	}
+	return saved[turn], true
+}
