@@ -126,6 +126,12 @@ func (b *Book) Line(line Line) (int, error) {
 	return index, nil
 }
 
+// Known returns the number of a line that was registered before.
+func (b *Book) Known(line Line) (int, bool) {
+	index, known := b.lines[line]
+	return index, known
+}
+
 // Add records usage of a line over [from, to), spread evenly. Nothing is
 // billed before Settle.
 func (b *Book) Add(line int, from, to time.Time, quantity Quantity) error {
@@ -278,6 +284,9 @@ func (b *Book) emitChange(hour int64, old, fresh []entry, emit func(Charge)) {
 		}
 	}
 }
+
+// Billed returns the span that Settle billed so far.
+func (b *Book) Billed() (from, to time.Time) { return unixTime(b.from), unixTime(b.to) }
 
 // Charges emits the charges that hold now, in order of time.
 func (b *Book) Charges(emit func(Charge)) {

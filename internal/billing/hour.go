@@ -193,7 +193,7 @@ func (w *waterfall) bookFees(cohort []int, fees cohortFees, sizes []num) {
 	}
 	for i, micros := range share(fees.billed, w.feeWeights(cohort)) {
 		if micros != 0 {
-			w.charge(cohort[i], Fee, -1, sizes[i], 0, micros, 0)
+			w.charge(cohort[i], Fee, -1, sizes[i].div(w.clauses[cohort[i]].ownSize()), 0, micros, 0)
 			w.out.fees = append(w.out.fees, feeUse{cohort[i], micros})
 		}
 	}
@@ -208,7 +208,8 @@ func (w *waterfall) bookUnused(cohort []int, sizes []num, idle num, effective in
 		size = size.add(s)
 	}
 	for i, micros := range share(effective, sizes) {
-		w.charge(cohort[i], Unused, -1, idle.mul(sizes[i]).div(size), 0, 0, micros)
+		quantity := idle.mul(sizes[i]).div(size).div(w.clauses[cohort[i]].ownSize())
+		w.charge(cohort[i], Unused, -1, quantity, 0, 0, micros)
 	}
 }
 

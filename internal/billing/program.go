@@ -270,6 +270,15 @@ func (c *clause) capacity(hour int64) num {
 	return num{}
 }
 
+// ownSize is the size of one unit as the contract counts them: normalised
+// units of a reserved instance, else 1.
+func (c *clause) ownSize() num {
+	if c.ReservedInstances != nil {
+		return c.sizeOf(c.ReservedInstances.InstanceType)
+	}
+	return whole(1)
+}
+
 // obligation is the lesser of what the ramp scheduled and what was delivered.
 func (c *clause) obligation(hour int64) num {
 	at := func(steps []contract.RampStep) num {

@@ -84,3 +84,14 @@ func (q Quantity) String() string {
 	text := q.rat().FloatString(9)
 	return strings.TrimRight(strings.TrimRight(text, "0"), ".")
 }
+
+// Clone returns the line with text of its own, so that it holds no larger text
+// in memory.
+func (l Line) Clone() Line {
+	for _, text := range []*string{&l.Provider, &l.Region, &l.Zone, &l.InstanceType, &l.Chip, &l.Chipmaker, &l.Account, &l.Service,
+		&l.Platform, &l.Tenancy, &l.Option, &l.Class, &l.Project, &l.Unit, &l.Resource, &l.ListRate} {
+		*text = strings.Clone(*text)
+	}
+	l.Currency = units.Currency(strings.Clone(string(l.Currency)))
+	return l
+}

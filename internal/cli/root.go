@@ -77,6 +77,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.backupCommand(),
 		a.restoreCommand(),
 		a.upCommand(),
+		a.billCommand(),
 		a.versionCommand(),
 		a.chipsCommand(),
 		a.schemaCommand(),

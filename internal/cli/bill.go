@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchyard-ai/switchyard/internal/billing"
+	"github.com/switchyard-ai/switchyard/internal/contract"
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/focus"
+)
+
+// billFlags are what yard bill is asked for.
+type billFlags struct {
+	contracts []string
+	usage     []string
+	late      []string
+	from, to  string
+	exchange  string
+	format    string
+	charges   bool
+}
+
+func (a *app) billCommand() *cobra.Command {
+	var f billFlags
+	cmd := a.withOutput(&cobra.Command{
+		Use:   "bill --contracts DIR --usage FILE.csv",
+		Short: "Bill usage under contracts, hour by hour",
+		Long: "Bill applies contracts to metered usage in each provider's own order and says\n" +
+			"which clause made every charge. It covers the hours of the usage unless --from\n" +
+			"and --to say otherwise: shortfalls fall due when their window ends within them.",
+		Example: "  yard bill --contracts examples/contracts --usage usage.csv\n" +
+			"  yard bill --contracts aws.yaml --usage june.csv --late june-late.csv --charges -o json",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.bill(f) },
+	})
+	cmd.Flags().StringSliceVar(&f.contracts, "contracts", nil, "contract files, or directories of them")
+	cmd.Flags().StringSliceVar(&f.usage, "usage", nil, "usage files (CSV), - for standard input")
+	cmd.Flags().StringSliceVar(&f.late, "late", nil, "usage files that arrived after the bill: each restates it")
+	cmd.Flags().StringVar(&f.from, "from", "", "bill from this time on (default: the first hour of usage)")
+	cmd.Flags().StringVar(&f.to, "to", "", "bill up to this time (default: the last hour of usage)")
+	cmd.Flags().StringVar(&f.exchange, "exchange", "", "dated exchange rates (CSV: date,from,to,rate) for usage in other currencies")
+	cmd.Flags().BoolVar(&f.charges, "charges", false, "list every charge, not sums by clause and product")
+	return cmd
+}
+
+func (a *app) bill(f billFlags) error {
+	if len(f.usage) == 0 {
+		return fault.New(fault.Invalid, "--usage is needed: a CSV file of what was used (docs/billing.md)")
+	}
+	var contracts []*contract.Contract
+	var err error
+	if len(f.contracts) > 0 {
+		if contracts, err = loadContracts(f.contracts); err != nil {
+			return err
+		}
+	}
+	book, err := billing.NewBook(contracts)
+	if err != nil {
+		return err
+	}
+	for _, file := range f.usage {
+		if err := a.readUsage(file, f, book); err != nil {
+			return err
+		}
+	}
+	from, to, err := horizon(f.from, f.to, book)
+	if err != nil {
+		return err
+	}
+	b := newBillView(book, f.charges)
+	book.Settle(from, to, b.add)
+	for _, file := range f.late {
+		if err := a.readUsage(file, f, book); err != nil {
+			return err
+		}
+		from, to, err := horizon(f.from, f.to, book)
+		if err != nil {
+			return err
+		}
+		b.restated = true
+		book.Settle(from, to, b.add)
+	}
+	b.from, b.to = book.Billed()
+	b.status = book.Status()
+	return a.print(b.listing())
+}
+
+func (a *app) readUsage(file string, f billFlags, book *billing.Book) error {
+	options := focus.UsageOptions{}
+	if f.exchange != "" {
+		table, err := os.Open(f.exchange)
+		if err != nil {
+			return fault.Wrap(fault.Invalid, err, "exchange rates")
+		}
+		defer func() { _ = table.Close() }()
+		if options.Exchange, err = focus.ReadExchange(table, f.exchange); err != nil {
+			return err
+		}
+	}
+	var in io.Reader = a.stdin
+	if file != "-" {
+		opened, err := os.Open(file)
+		if err != nil {
+			return fault.Wrap(fault.Invalid, err, "usage")
+		}
+		defer func() { _ = opened.Close() }()
+		in = opened
+	}
+	_, err := focus.ReadUsage(in, file, book, options)
+	return err
+}
+
+// horizon is the span to bill: that of the usage, unless asked otherwise.
+func horizon(fromText, toText string, book *billing.Book) (from, to time.Time, err error) {
+	from, to, some := book.Span()
+	if fromText != "" {
+		if from, err = contract.ParseInstant(fromText); err != nil {
+			return from, to, fault.Newf(fault.Invalid, "--from: %s", err)
+		}
+	}
+	if toText != "" {
+		if to, err = contract.ParseInstant(toText); err != nil {
+			return from, to, fault.Newf(fault.Invalid, "--to: %s", err)
+		}
+	}
+	if !some && (fromText == "" || toText == "") {
+		return from, to, fault.New(fault.Invalid, "the usage is empty; say --from and --to")
+	}
+	if !to.After(from) || to.Sub(from) > 100*366*24*time.Hour {
+		return from, to, fault.Newf(fault.Invalid, "the bill would run from %s to %s; it must end after it starts", from.Format(time.RFC3339), to.Format(time.RFC3339))
+	}
+	return from, to, nil
+}
+
+// centsOf writes micro-units for people: to the cent, or exactly where that
+// would hide something small.
+func centsOf(micros int64) string {
+	sign := ""
+	if micros < 0 {
+		sign, micros = "-", -micros
+	}
+	units, rest := micros/1_000_000, micros%1_000_000
+	digits := fmt.Sprint(units)
+	var grouped strings.Builder
+	for i, r := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			grouped.WriteByte(',')
+		}
+		grouped.WriteRune(r)
+	}
+	decimals := fmt.Sprintf("%06d", rest)
+	for len(decimals) > 2 && decimals[len(decimals)-1] == '0' {
+		decimals = decimals[:len(decimals)-1]
+	}
+	return sign + grouped.String() + "." + decimals
+}

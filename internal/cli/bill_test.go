@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// TestBills runs testdata/bills/*.txtar: contracts and usage beside the bill
+// that they must make. The archive's comment says where the figures are from;
+// a file named args adds arguments, one a line, and a file named command runs
+// another command than bill. -update rewrites the bills.
+func TestBills(t *testing.T) {
+	files, err := filepath.Glob("testdata/bills/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scenarios", err)
+	}
+	for _, file := range files {
+		file, err := filepath.Abs(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runBill(t, file) })
+	}
+}
+
+func runBill(t *testing.T, file string) {
+	archive, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	args := []string{"bill"}
+	want := -1
+	for i, f := range archive.Files {
+		switch {
+		case f.Name == "bill.txt":
+			want = i
+			continue
+		case f.Name == "command":
+			args = strings.Fields(string(f.Data))
+			continue
+		case f.Name == "args":
+			args = append(args, strings.Fields(string(f.Data))...)
+			continue
+		case strings.HasSuffix(f.Name, ".yaml"):
+			args = append(args, "--contracts", f.Name)
+		case f.Name == "usage.csv":
+			args = append(args, "--usage", f.Name)
+		case strings.HasPrefix(f.Name, "late"):
+			args = append(args, "--late", f.Name)
+		}
+		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	var out, errs bytes.Buffer
+	code := Execute(context.Background(), args, strings.NewReader(""), &out, &errs)
+	got := out.String()
+	if code != 0 {
+		got += errs.String()
+	}
+	if *update {
+		if want < 0 {
+			archive.Files = append(archive.Files, txtar.File{Name: "bill.txt"})
+			want = len(archive.Files) - 1
+		}
+		archive.Files[want].Data = []byte(got)
+		if err := os.WriteFile(file, txtar.Format(archive), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if want < 0 {
+		t.Fatal("the scenario has no bill.txt; run with -update")
+	}
+	if diff := cmp.Diff(string(archive.Files[want].Data), got); diff != "" {
+		t.Errorf("the bill differs (-want +got):\n%s", diff)
+	}
+}
