@@ -24,11 +24,12 @@ func (t *trainer) local(g, inner float64) float64 {
 // ringBandwidth is what a ring over the group moves per rank and second: it
 // enters a domain once, over the network interfaces of all ranks it has there.
 func (t *trainer) ringBandwidth(g, inner float64) float64 {
+	link := t.link * max(1, float64(t.d.perChip)/inner) // a ring crosses a chip once for all its cores
 	k := t.local(g, inner)
 	if k >= g {
-		return t.link
+		return link
 	}
-	return min(t.link, t.nic*k)
+	return min(link, t.nic*k)
 }
 
 // gather is the time to all-gather (or reduce-scatter) a buffer of the given
@@ -85,7 +86,7 @@ func (t *trainer) context(m float64, p Parallelism, attention float64) float64 {
 }
 
 // pipeline is the exposed share of transfers between stages, forward and
-// backward; like tensor parallelism's, part of it hides.
+// backward.
 func (t *trainer) pipeline(p Parallelism, micros float64) float64 {
 	if p.PP == 1 {
 		return 0
@@ -96,7 +97,7 @@ func (t *trainer) pipeline(p Parallelism, micros float64) float64 {
 		bandwidth = t.link
 	}
 	one := wireSeconds + 2*m*t.s.hidden/float64(p.TP)/bandwidth
-	return t.g[gTensor] * 2 * one * float64(p.Interleave) * micros
+	return t.g[gPipe] * 2 * one * float64(p.Interleave) * micros
 }
 
 // dataParallel adds what data parallelism and ZeRO cannot hide. Weights are
@@ -120,8 +121,8 @@ func (t *trainer) dataParallel(p Parallelism, micros, perMicro float64, b *Break
 	case p.ZeRO == 3:
 		b.Data = micros * (norm4(room, once(6)) - room)
 	case p.ZeRO == 2:
-		b.Data = micros * (norm4(room, once(4)) - room)
+		b.Data = micros * (norm4(room, once(reduceBytes)) - room)
 	default:
-		b.Data = norm4(room, once(6)) - room
+		b.Data = norm4(room, once(reduceBytes)) - room
 	}
 }

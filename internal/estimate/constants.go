@@ -175,3 +175,12 @@ func (k *KindConstants) judge(c *chip.Chip, stack string, moe, trial, searched b
 	}
 	return math.Sqrt(square), status, support
 }
+
+// Nodes lists the effects that apply to a chip under a framework, general to
+// particular; an empty framework is the one usual for the chip.
+func Nodes(c *chip.Chip, stack string) []string {
+	if stack == "" {
+		stack = defaultStack(c.Family)
+	}
+	return append(chipNodes(c), stackNodes(stack)...)
+}

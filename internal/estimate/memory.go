@@ -86,5 +86,9 @@ func (t *trainer) layerBytes() float64 {
 	dense, moe := s.dense/s.layers, s.moe/s.layers
 	ffn := 2 * (s.gates + 1) * (dense*s.ffnWidth + moe*s.sharedFFN)
 	routed := moe * s.active * 2 * (2*s.hidden + (s.gates+1)*s.expertFFN)
-	return 4*s.hidden + 4*s.hidden + 2*(2*s.q+2*s.kv) + ffn + routed
+	projections := 4*s.hidden + 2*(2*s.q+2*s.kv)
+	if t.d.low { // inputs of products are kept as they were multiplied
+		return 4*s.hidden + 0.6*(projections+ffn+routed)
+	}
+	return 4*s.hidden + projections + ffn + routed
 }

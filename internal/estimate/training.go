@@ -2,7 +2,10 @@ package estimate
 
 import (
 	"math"
+	"strings"
+	"sync"
 
+	"github.com/switchyard-ai/switchyard/internal/chip"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 )
 
@@ -10,6 +13,7 @@ import (
 const (
 	gSustain = iota
 	gAttend
+	gAttendNew
 	gScores
 	gElement
 	gCast
@@ -24,29 +28,34 @@ const (
 	gData
 	gRelease
 	gStage
+	gPipe
 )
 
 // TrainingGlobals lists the constants of the training formulas.
-func TrainingGlobals() []Global {
+func TrainingGlobals() []Global { return trainingGlobals() }
+
+var trainingGlobals = sync.OnceValue(func() []Global {
 	return []Global{
-		gSustain: {"sustain", 0.85, 0.15, "share of the best measured matrix-product rate that long training sustains under its power limit"},
-		gAttend:  {"attend", 0.55, 0.4, "rate of fused attention kernels, forward and backward, relative to large bf16 products (FlashAttention-2 and -3 report 0.4 to 0.75)"},
-		gScores:  {"scores", 14, 0.4, "bytes moved per attention score where kernels are not fused: scale, mask, softmax, dropout, both ways (Korthikanti et al.)"},
-		gElement: {"element", 3, 0.4, "passes over memory by element-wise work (norms, activations, residuals), forward and backward together"},
-		gCast:    {"cast", 4, 0.5, "bytes moved per element to scale and cast to 8 bits and back"},
-		gLink:    {"link", 0.75, 0.2, "share of the scale-up link rate that collectives reach (NCCL all-reduce on 8 H100: 365 of 450 GB/s)"},
-		gNIC:     {"nic", 0.75, 0.3, "share of the network rate that collectives reach between domains"},
-		gTensor:  {"tensor", 0.5, 0.4, "share of tensor-parallel communication that is not hidden"},
-		gExpert:  {"expert", 0.8, 0.5, "share of expert-parallel all-to-all that is not hidden"},
-		gGrouped: {"grouped", 300, 0.7, "tokens per expert at which a grouped product runs at half the rate of a large one"},
-		gRoute:   {"route", 10, 0.7, "passes over the routed tokens by routing, permutation and combining, forward and backward"},
-		gHost:    {"host", 4e-4, 0.7, "seconds of host time to launch a dense layer, forward and backward, per micro-batch"},
-		gHostMoE: {"host_moe", 4e-3, 0.7, "the same for a layer with experts, whose shapes the host must wait for"},
-		gData:    {"data", 0.7, 0.5, "share of a micro-batch's compute that data-parallel communication can hide behind"},
-		gRelease: {"release", 0.035, 0.4, "gain in speed per minor release of the Neuron SDK up to 2.20"},
-		gStage:   {"stage", 0.5, 0.5, "share of the output embedding's time that the last pipeline stage runs longer than the others"},
+		gSustain:   {"sustain", 0.85, 0.15, "share of the best measured matrix-product rate that long training sustains under its power limit"},
+		gAttend:    {"attend", 0.55, 0.4, "rate of fused attention kernels, forward and backward, relative to large bf16 products (FlashAttention-2 and -3 report 0.4 to 0.75)"},
+		gAttendNew: {"attend_new", 0.65, 0.3, "the same for kernels written for Hopper and later (FlashAttention-3, cuDNN 9)"},
+		gScores:    {"scores", 14, 0.4, "bytes moved per attention score where kernels are not fused: scale, mask, softmax, dropout, both ways (Korthikanti et al.)"},
+		gElement:   {"element", 3, 0.4, "passes over memory by element-wise work (norms, activations, residuals), forward and backward together"},
+		gCast:      {"cast", 4, 0.5, "bytes moved per element to scale and cast to 8 bits and back"},
+		gLink:      {"link", 0.75, 0.2, "share of the scale-up link rate that collectives reach (NCCL all-reduce on 8 H100: 365 of 450 GB/s)"},
+		gNIC:       {"nic", 0.75, 0.3, "share of the network rate that collectives reach between domains"},
+		gTensor:    {"tensor", 0.5, 0.4, "share of tensor-parallel communication that is not hidden"},
+		gExpert:    {"expert", 0.8, 0.5, "share of expert-parallel all-to-all that is not hidden"},
+		gGrouped:   {"grouped", 300, 0.7, "tokens per expert at which a grouped product runs at half the rate of a large one"},
+		gRoute:     {"route", 10, 0.7, "passes over the routed tokens by routing, permutation and combining, forward and backward"},
+		gHost:      {"host", 4e-4, 0.7, "seconds of host time to launch a dense layer, forward and backward, per micro-batch"},
+		gHostMoE:   {"host_moe", 4e-3, 0.7, "the same for a layer with experts, whose shapes the host must wait for"},
+		gData:      {"data", 0.7, 0.5, "share of a micro-batch's compute that data-parallel communication can hide behind"},
+		gRelease:   {"release", 0.035, 0.4, "gain in speed per minor release of the Neuron SDK up to 2.20"},
+		gPipe:      {"pipe", 0.2, 0.7, "share of transfers between pipeline stages that is not hidden"},
+		gStage:     {"stage", 0.5, 0.5, "share of the output embedding's time that the last pipeline stage runs longer than the others"},
 	}
-}
+})
 
 // Figures that are not fitted here.
 const (
@@ -56,6 +65,7 @@ const (
 	wireSeconds   = 2e-5 // and across domains
 	updateBytes   = 30   // moved per parameter by Adam with fp32 state: read 16, write 14
 	gradBytes     = 4    // per parameter: fp32 accumulation
+	reduceBytes   = 4    // moved per parameter to scatter gradients and gather weights, 2 each
 	stateBytes    = 12   // fp32 master weight and two moments
 	fusedFactor   = 3.5  // attention forward and backward over forward: two products, then five
 )
@@ -100,6 +110,9 @@ func newTrainer(job Job, cluster Cluster, c *Constants) (*trainer, error) {
 	speed := math.Exp(-c.Training.sum(chipNodes(cluster.Chip)))
 	t.rate = t.d.flops * t.g[gSustain] * speed
 	t.flash = t.d.attend * t.g[gAttend] * speed
+	if t.modernAttention() {
+		t.flash = t.d.attend * t.g[gAttendNew] * speed
+	}
 	t.band = t.d.band * memoryShare * speed
 	t.link, t.nic = t.d.link*t.g[gLink], t.d.nic*t.g[gNIC]
 	t.stack = math.Exp(c.Training.sum(stackNodes(job.Stack)))
@@ -109,12 +122,25 @@ func newTrainer(job Job, cluster Cluster, c *Constants) (*trainer, error) {
 	t.seq = float64(job.Seq)
 	t.pairs = t.s.pairs(t.seq)
 	t.total = cluster.Chips * t.d.perChip
+	if job.Model.AttnSinks && job.Attention == DefaultAttention {
+		t.job.Attention = Unfused // no training framework of the calibration rows fuses attention with sinks
+	}
 	t.bytes = 2
 	if t.d.low {
 		t.bytes = 1
 	}
 	t.params = t.s.params()
 	return t, nil
+}
+
+// modernAttention reports whether attention runs on kernels for Hopper and
+// later: NVIDIA's own frameworks on such chips, unless the job says otherwise.
+func (t *trainer) modernAttention() bool {
+	k := t.cluster.Chip
+	if t.job.Attention != DefaultAttention || k.Family != chip.CUDA || k.Year < 2022 {
+		return false
+	}
+	return strings.HasPrefix(t.job.Stack, "megatron/nvidia")
 }
 
 func check(job Job, cluster Cluster) error {
@@ -148,6 +174,19 @@ func Training(job Job, cluster Cluster, p Parallelism, c *Constants) (Step, erro
 	}
 	p.Recompute = t.recompute(p)
 	return t.finish(p, t.evaluate(p), false), nil
+}
+
+// TrainingSeconds is Training for calibration: the step time alone, without
+// interval and support.
+func TrainingSeconds(job Job, cluster Cluster, p Parallelism, c *Constants) (float64, error) {
+	t, err := newTrainer(job, cluster, c)
+	if err != nil {
+		return 0, err
+	}
+	p = p.normal()
+	p.Recompute = t.recompute(p)
+	b := t.evaluate(p)
+	return b.total(), nil
 }
 
 // recompute returns the given choice, or the least that fits.
@@ -321,6 +360,7 @@ func (t *trainer) attend(m, tp float64) float64 {
 		return flops / t.flash
 	}
 	scores := t.s.heads / tp * m * t.seq
+	flops = t.s.core * t.seq * m / tp
 	return 2*flops/t.rate + scores*t.g[gScores]/3/t.band
 }
 

@@ -1,0 +1,155 @@
+package calibrate
+
+import (
+	"math"
+	"sort"
+
+	"github.com/switchyard-ai/switchyard/internal/estimate"
+	"github.com/switchyard-ai/switchyard/internal/estimate/measured"
+)
+
+// Run fits all constants to the rows, with the spreads that make intervals.
+func Run(training []measured.Training, serving []measured.Serving) *estimate.Constants {
+	out := &estimate.Constants{}
+	out.Training = fitKind(TrainingKind(), func(c *estimate.Constants) []Case { return TrainingCases(training, c) }, out, func(k estimate.KindConstants) { out.Training = k })
+	out.Serving = fitKind(ServingKind(), func(*estimate.Constants) []Case { return ServingCases(serving) }, out, func(k estimate.KindConstants) { out.Serving = k })
+	return out
+}
+
+// fitKind fits twice: a searched parallelism is chosen with the constants of
+// the first round.
+func fitKind(kind Kind, cases func(*estimate.Constants) []Case, all *estimate.Constants, set func(estimate.KindConstants)) estimate.KindConstants {
+	first := Fit(kind, cases(all), nil)
+	set(first)
+	list := cases(all)
+	k := Fit(kind, list, &first)
+	k.Spread = spread(kind, list, &k)
+	round(&k)
+	return k
+}
+
+// HoldOut fits without each group in turn, starting from the whole fit, and
+// returns the residuals of the cases while they were left out.
+func HoldOut(kind Kind, cases []Case, whole *estimate.KindConstants, group func(Case) string) []float64 {
+	quick := kind
+	quick.Rounds = 4
+	members := map[string][]int{}
+	for i, c := range cases {
+		members[group(c)] = append(members[group(c)], i)
+	}
+	names := make([]string, 0, len(members))
+	for name := range members {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	out := make([]float64, len(cases))
+	for _, name := range names {
+		var in []Case
+		for _, c := range cases {
+			if group(c) != name {
+				in = append(in, c)
+			}
+		}
+		if len(in) == 0 {
+			continue
+		}
+		k := Fit(quick, in, whole)
+		for _, i := range members[name] {
+			out[i] = cases[i].Residual(&k)
+		}
+	}
+	return out
+}
+
+// The ways to leave rows out.
+func BySource(c Case) string { return c.Source }
+
+// ByPublication leaves all editions of a publication out together.
+func ByPublication(c Case) string { return c.Group }
+
+// ByChip leaves a chip out.
+func ByChip(c Case) string { return c.Chip }
+
+// ByModel leaves out one model on one chip of one publication.
+func ByModel(c Case) string { return c.Group + "|" + c.Chip + "|" + c.Name }
+
+// z80 as in estimate: 80% of a normal distribution lie within ± z80.
+const z80 = 1.2815515655446004
+
+// sigma is the spread that puts four fifths of the residuals into ± z80 of it.
+func sigma(residuals []float64) float64 {
+	if len(residuals) == 0 {
+		return 0
+	}
+	sorted := make([]float64, len(residuals))
+	for i, r := range residuals {
+		sorted[i] = math.Abs(r)
+	}
+	sort.Float64s(sorted)
+	return sorted[min(len(sorted)-1, int(0.8*float64(len(sorted))))] / z80
+}
+
+// spread measures the intervals on rows that were left out: a model at a
+// time for what is known, then chips and whole publications for what is not.
+func spread(kind Kind, cases []Case, whole *estimate.KindConstants) estimate.Spread {
+	dense := func(c Case) bool { return !c.MoE && c.What != "ttft" }
+	moe := func(c Case) bool { return c.MoE && c.What != "ttft" }
+	model := blend(cases, HoldOut(kind, cases, whole, ByModel), whole)
+	edition := HoldOut(kind, cases, whole, BySource)
+	publication := HoldOut(kind, cases, whole, ByPublication)
+	chip := HoldOut(kind, cases, whole, ByChip)
+	known := sigma(pick(cases, model, dense))
+	extra := func(total float64) float64 { return math.Sqrt(max(0.0001, total*total-known*known)) }
+	s := estimate.Spread{Known: known, MoE: extra(sigma(pick(cases, model, moe)))}
+	s.Release = extra(sigma(pick(cases, edition, dense)))
+	s.Stack = extra(sigma(pick(cases, publication, dense)))
+	s.Chip = extra(sigma(pick(cases, chip, dense)))
+	s.Maker = s.Chip
+	s.Small = known
+	s.Trial, s.Search = known, known
+	return s
+}
+
+// blend mixes residuals of left-out models with those of the fit, in squares:
+// what is asked is mostly near what was measured, but not the same.
+func blend(cases []Case, out []float64, whole *estimate.KindConstants) []float64 {
+	const share = 0.3
+	mixed := make([]float64, len(out))
+	for i := range cases {
+		in := cases[i].Residual(whole)
+		mixed[i] = math.Sqrt((1-share)*in*in + share*out[i]*out[i])
+	}
+	return mixed
+}
+
+func pick(cases []Case, residuals []float64, keep func(Case) bool) []float64 {
+	var out []float64
+	for i, c := range cases {
+		if keep(c) {
+			out = append(out, residuals[i])
+		}
+	}
+	return out
+}
+
+// round keeps five significant digits, so that a refit on another machine
+// writes the same file.
+func round(k *estimate.KindConstants) {
+	for _, m := range []map[string]float64{k.Globals, k.Effects} {
+		for name, v := range m {
+			m[name] = digits(v, 5)
+		}
+	}
+	s := &k.Spread
+	for _, v := range []*float64{&s.Known, &s.Release, &s.Stack, &s.Chip, &s.Maker, &s.MoE, &s.Trial, &s.Small, &s.Search} {
+		*v = digits(*v, 3)
+	}
+}
+
+func digits(v float64, n int) float64 {
+	if v == 0 {
+		return 0
+	}
+	scale := math.Pow(10, float64(n)-math.Ceil(math.Log10(math.Abs(v))))
+	return math.Round(v*scale) / scale
+}

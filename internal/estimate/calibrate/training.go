@@ -1,0 +1,49 @@
+package calibrate
+
+import (
+	"math"
+	"strings"
+
+	"github.com/switchyard-ai/switchyard/internal/estimate"
+	"github.com/switchyard-ai/switchyard/internal/estimate/measured"
+)
+
+// TrainingKind is the fit of the training formulas.
+func TrainingKind() Kind {
+	stack := func(node string) bool { return strings.HasPrefix(node, "stack:") }
+	return Kind{Globals: estimate.TrainingGlobals(), Rounds: 40, Scales: stack}
+}
+
+// TrainingCases makes cases of the rows that were measured and can be
+// predicted; a searched parallelism is frozen at what the constants choose.
+func TrainingCases(rows []measured.Training, c *estimate.Constants) []Case {
+	var out []Case
+	for _, row := range rows {
+		if row.Seconds == 0 {
+			continue
+		}
+		step, err := row.Predict(c)
+		if err != nil {
+			continue
+		}
+		p := step.Parallelism
+		job, cluster := row.Job, row.Cluster
+		class := "dense"
+		if job.Model.MoE != nil {
+			class = "moe"
+		}
+		out = append(out, Case{
+			Source: row.Source, Group: Group(row.Source), Chip: cluster.Chip.ID, Class: class, MoE: class == "moe",
+			Nodes: estimate.Nodes(cluster.Chip, job.Stack), Line: row.Row.Line, Name: job.Model.ID,
+			Weight: 1, Sign: 1, Log: math.Log(row.Seconds),
+			Predict: func(k *estimate.KindConstants) float64 {
+				seconds, err := estimate.TrainingSeconds(job, cluster, p, &estimate.Constants{Training: *k})
+				if err != nil {
+					return math.NaN()
+				}
+				return math.Log(seconds)
+			},
+		})
+	}
+	return out
+}
