@@ -48,6 +48,10 @@ cross: ## build for the other platforms
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/yard
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/yard
 
+.PHONY: tour
+tour: ## record the output in docs/tour.md anew
+	$(GO) test ./internal/cli -run TestTour -update-tour
+
 .PHONY: generate
 generate: ## regenerate the files that are made from code
 	$(GO) generate ./...

@@ -4,6 +4,8 @@
 // It refuses prices (catalog) and any prediction (estimate).
 package chip
 
+import "strings"
+
 // Maker makes chips.
 type Maker string
 
@@ -137,3 +139,8 @@ func (c *Chip) UsefulFLOPS(dtype DType) (flops float64, measured bool) {
 	}
 	return c.PeakFLOPS[dtype], false
 }
+
+// Trains reports whether the chip's software can train. AWS sells Inferentia
+// for inference only (AWS Neuron documentation, "Amazon EC2 AI Chips
+// Architecture", read 2026-08-22).
+func (c *Chip) Trains() bool { return !strings.HasPrefix(c.ID, "Inferentia") }

@@ -26,6 +26,8 @@ type quoteFlags struct {
 	explain  int
 	limit    int
 	all      bool
+	offers   bool
+	asOf     string
 }
 
 func (a *app) quoteCommand() *cobra.Command {
@@ -43,7 +45,21 @@ ruled out. Costs include set-up, checkpoints and expected failures.`,
 	cmd.Flags().IntVar(&flags.explain, "explain", 0, "show where the time and money of candidate `N` go")
 	cmd.Flags().IntVar(&flags.limit, "limit", 10, "places in the table; json, yaml and csv have all")
 	cmd.Flags().BoolVar(&flags.all, "all", false, "every size and region in the table, and every place ruled out")
+	cmd.Flags().BoolVar(&flags.offers, "offers-only", false, "rank the catalog alone, without asking for connected pools")
+	cmd.Flags().StringVar(&flags.asOf, "as-of", "", "`DATE` to count deadlines from, instead of now")
 	return a.withOutput(a.planeFlags(cmd))
+}
+
+// asOf is the time to decide at: now, or the start of a given day in UTC.
+func asOf(date string) (time.Time, error) {
+	if date == "" {
+		return clock.System(), nil
+	}
+	day, err := time.Parse(time.DateOnly, date)
+	if err != nil {
+		return time.Time{}, fault.Newf(fault.Invalid, "--as-of: found %q; a date such as 2026-11-21 is needed", date)
+	}
+	return day, nil
 }
 
 func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
@@ -64,9 +80,11 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 	if err != nil {
 		return err
 	}
-	pools, err := a.pools(cmd.Context())
-	if err != nil {
-		return err
+	var pools []fleet.Pool
+	if !flags.offers {
+		if pools, err = a.pools(cmd.Context()); err != nil {
+			return err
+		}
 	}
 	market := &quote.Market{Catalog: offers, Constants: estimate.Default(), Assumptions: scheduler.DefaultAssumptions()}
 	answer, err := market.Quote(cmd.Context(), quote.Request{Workload: w, File: filepath.Base(file), Pools: pools, Now: now})
@@ -282,7 +300,7 @@ func quoteFooter(q *quote.Quote, pools []fleet.Pool, file string) string {
 	for _, p := range pools {
 		sites[p.Site] = true
 	}
-	if len(sites) <= 1 {
+	if len(sites) == 1 {
 		b.WriteString("Only `local` is connected.   ")
 	}
 	fmt.Fprintf(&b, "Why is 1 first? yard quote %s --explain 1\n", file)

@@ -163,6 +163,9 @@ func (m *Market) trainingSpeed(job estimate.Job, s shape, nodes int) scheduler.S
 	if s.chip.Family == chip.CPU {
 		return cpuSpeed(job, s.vcpus*nodes)
 	}
+	if !s.chip.Trains() {
+		return scheduler.Speed{Infeasible: s.chip.ID + " runs inference only"}
+	}
 	cluster := estimate.Cluster{Chip: s.chip, Chips: s.perNode * nodes, ChipsPerNode: s.perNode, Domain: s.domain, NICBandwidth: s.nic}
 	step, reasons, err := estimate.SearchTraining(job, cluster, m.Constants)
 	if err != nil {
