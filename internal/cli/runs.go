@@ -143,7 +143,7 @@ func runHead(run v1.RunDetail) string {
 
 func runTail(run v1.RunDetail) string {
 	var b strings.Builder
-	b.WriteString("\n\nDECISIONS\n")
+	b.WriteString("\nDECISIONS\n")
 	for _, d := range run.Decisions {
 		fmt.Fprintf(&b, "%s  %s: %s\n", d.At.Local().Format(time.DateTime), strings.TrimSpace(d.Verb+" "+d.Subject), strings.Join(d.Reasons, " · "))
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/clock"
 	"github.com/switchyard-ai/switchyard/internal/config"
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -103,12 +104,16 @@ func (d *Daemon) open(ctx context.Context) error {
 	if err != nil && !fault.Is(err, fault.Transient) {
 		return err // a full disk must not keep yard from starting
 	}
+	offers, err := catalog.Load()
+	if err != nil {
+		return err
+	}
 	metrics := server.NewMetrics(d.store)
 	checkpoints := func(run string) string { return filepath.Join(dir, "checkpoints", run) }
 	d.loop = reconcile.New(reconcile.Options{
 		Store: d.store, Engines: byName, EngineNames: kinds, Clock: clock.System, Log: d.options.Log,
 		Policy: d.policy(), Parse: d.parse, Secret: secretsIn(filepath.Join(dir, "secrets")),
-		Price: pricer(d.options.Config.LocalRate, unpriced), Random: random, Checkpoints: checkpoints,
+		Price: pricer(d.options.Config.LocalRate, likeIn(offers)), Random: random, Checkpoints: checkpoints,
 		Interval: d.options.Config.Interval, SweepEvery: sweepEvery, PoolsEvery: poolsEvery,
 		Crash: crasher(os.Getenv(crashVariable)), Passed: metrics.Passed,
 	})
