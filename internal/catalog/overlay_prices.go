@@ -22,6 +22,13 @@ const (
 	dearest  = 100 // US dollars per chip-hour where the catalog has no price of the chip: refused beyond
 )
 
+// Prices outside these are refused in any currency: below nothing can be
+// booked, above sums would leave the range of an amount.
+const (
+	leastPrice = "0.000001"
+	mostPrice  = "100000000"
+)
+
 // placeholders are figures that catalogs hold instead of prices.
 func placeholders() []float64 { return []float64{700, 777, 999, 9999, 99999, 999999, 1000000} }
 
@@ -150,6 +157,10 @@ func (l *layer) prices(field string, o OfferSpec, offer *Offer) bool {
 // plausible refuses prices that no provider asks and flags those that are
 // usually a mistake. The field is where the price stands.
 func (l *layer) plausible(field string, o Offer) bool {
+	if o.Price.Cmp(units.MustRate(leastPrice, o.Price.Currency)) < 0 || o.Price.Cmp(units.MustRate(mostPrice, o.Price.Currency)) > 0 {
+		l.doc.Faultf(field, "found %s; a price per instance-hour is needed", o.Price.Decimal())
+		return false
+	}
 	if o.Price.Currency != units.USD {
 		return true
 	}

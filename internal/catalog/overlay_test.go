@@ -138,7 +138,9 @@ func TestCatalogErrorsAreRefused(t *testing.T) {
 			"offers: [{" + p5 + "capacity-block, price: 0}]",
 			"offers[0].price: found 0; what is not sold this way has no offer, never a price of 0",
 		},
-		"negative price": {"offers: [{" + p5 + "on-demand, price: -3}]", "found -3; what is not sold"},
+		"huge price in another currency": {"currency: JPY\noffers: [{" + p5 + "on-demand, price: 1e20}]", "found 100000000000000000000; a price per instance-hour is needed"},
+		"tiny price":                     {"offers: [{" + p5 + "on-demand, price: 1e-9}]", "found 0.000000001; a price per instance-hour is needed"},
+		"negative price":                 {"offers: [{" + p5 + "on-demand, price: -3}]", "found -3; what is not sold"},
 		"duplicate rows": {
 			"offers:\n- {" + p5 + "on-demand, price: 40}\n- {" + p5 + "on-demand, price: 41}",
 			"6:3: offers[1]: aws p5.48xlarge us-east-1 on-demand is priced twice; first at own.yaml:5:3",

@@ -112,10 +112,15 @@ func (a Amount) Add(b Amount) (Amount, error) {
 
 // Sub returns a − b under the rules of Add.
 func (a Amount) Sub(b Amount) (Amount, error) {
-	if b.Micros == math.MinInt64 {
+	currency, err := commonCurrency(a, b)
+	if err != nil {
+		return Amount{}, err
+	}
+	difference := a.Micros - b.Micros
+	if (b.Micros < 0 && difference < a.Micros) || (b.Micros > 0 && difference > a.Micros) {
 		return Amount{}, fault.Newf(fault.Invalid, "difference of %s and %s is out of range", a, b)
 	}
-	return a.Add(b.Neg())
+	return Amount{difference, currency}, nil
 }
 
 // Cmp compares two amounts of one currency: −1, 0 or 1.

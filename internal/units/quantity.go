@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"github.com/switchyard-ai/switchyard/internal/fault"
 )
 
@@ -15,11 +17,11 @@ type Count int64
 
 // UnmarshalText reads "15T", "1.5B", "1,000" or "300000".
 func (c *Count) UnmarshalText(text []byte) error {
-	value, err := magnitude(string(text), map[string]float64{"": 1, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12})
-	if err != nil {
+	value, err := magnitude(string(text), map[string]int64{"": 1, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12})
+	if err != nil || !value.IsInteger() {
 		return fault.Newf(fault.Invalid, "found %q; a whole number is needed, with K, M, B or T if you like (15T)", text)
 	}
-	*c = Count(value)
+	*c = Count(value.IntPart())
 	return nil
 }
 
@@ -32,14 +34,15 @@ type Bytes int64
 
 // UnmarshalText reads "512", "80GB" or "1.5TiB".
 func (b *Bytes) UnmarshalText(text []byte) error {
-	value, err := magnitude(string(text), map[string]float64{
+	value, err := magnitude(string(text), map[string]int64{
 		"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "PB": 1e15,
 		"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40, "PIB": 1 << 50,
 	})
-	if err != nil {
+	whole := value.Round(0)
+	if err != nil || (whole.IsZero() && !value.IsZero()) {
 		return fault.Newf(fault.Invalid, "found %q; a size is needed, such as 80GB or 1.5TiB", text)
 	}
-	*b = Bytes(value)
+	*b = Bytes(whole.IntPart())
 	return nil
 }
 
@@ -56,27 +59,31 @@ func (d *Duration) UnmarshalText(text []byte) error {
 		*d = Duration(parsed)
 		return nil
 	}
-	const day = float64(24 * time.Hour)
-	span, err := magnitude(word, map[string]float64{"D": day, "W": 7 * day})
+	const day = int64(24 * time.Hour)
+	span, err := magnitude(word, map[string]int64{"D": day, "W": 7 * day})
 	if err != nil {
 		return fault.Newf(fault.Invalid, "found %q; a duration is needed, such as 90s, 1h30m or 14d", text)
 	}
-	*d = Duration(span)
+	*d = Duration(span.Round(0).IntPart())
 	return nil
 }
 
 // MarshalText writes the Go form of the duration.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// magnitude reads a non-negative number with one of the suffixes, which are
-// given in upper case and matched in any.
-func magnitude(text string, suffixes map[string]float64) (float64, error) {
+// magnitude reads a non-negative number below 2⁶³ with one of the suffixes,
+// which are given in upper case and matched in any. It is exact.
+func magnitude(text string, suffixes map[string]int64) (decimal.Decimal, error) {
 	text = strings.ToUpper(strings.ReplaceAll(strings.ReplaceAll(strings.TrimSpace(text), ",", ""), "_", ""))
 	digits := strings.TrimRight(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ ")
 	factor, known := suffixes[strings.TrimSpace(text[len(digits):])]
-	value, err := strconv.ParseFloat(digits, 64)
-	if err != nil || !known || value < 0 || value*factor >= math.MaxInt64 || math.IsNaN(value) {
-		return 0, fault.New(fault.Invalid, "not a quantity")
+	value, err := decimal.NewFromString(digits)
+	if err != nil || !known || value.IsNegative() || value.Exponent() > 30 || value.Exponent() < -30 {
+		return decimal.Decimal{}, fault.New(fault.Invalid, "not a quantity")
 	}
-	return math.Round(value * factor), nil
+	value = value.Mul(decimal.NewFromInt(factor))
+	if value.Round(0).Cmp(decimal.NewFromInt(math.MaxInt64)) > 0 {
+		return decimal.Decimal{}, fault.New(fault.Invalid, "out of range")
+	}
+	return value, nil
 }
