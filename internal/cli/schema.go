@@ -30,7 +30,6 @@ func fileKinds() []fileKind {
 		{string(workload.KindService), "an inference service", workload.ServiceFile{}},
 		{string(workload.KindBatch), "a batch of requests", workload.BatchFile{}},
 		{catalog.KindOverlay, "own prices, discounts, instance types and regions", catalog.OverlayFile{}},
-		{catalog.KindOverlay, "prices and machines of your own, over the catalog", catalog.OverlayFile{}},
 	}
 }
 
@@ -102,7 +101,6 @@ const (
 	decimalPattern  = `^\s*[0-9]+(\.[0-9]+)?\s*$`
 	currencyPattern = `^[A-Z]{3}$`
 	deadlinePattern = `^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))?$`
-	decimalPattern  = `^\s*-?[0-9]+(\.[0-9]+)?\s*$`
 	budgetPattern   = `^\s*([$€£]\s*[0-9][0-9,_]*(\.[0-9]+)?\s*[KMBkmb]?(\s*[A-Z]{3})?|[0-9][0-9,_]*(\.[0-9]+)?\s*[KMBkmb]?\s*[A-Z]{3})\s*$`
 )
 
@@ -121,7 +119,6 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[workload.Budget]():
 		return textForm(budgetPattern, "$9.0M", "9000000 EUR")
 	case reflect.TypeFor[catalog.Number]():
-		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, {Type: "string", Pattern: decimalPattern}}}
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, {Type: "string", Pattern: decimalPattern}}, Examples: []any{35.7608}}
 	case reflect.TypeFor[units.Currency]():
 		return textForm(currencyPattern, "USD")
