@@ -66,7 +66,7 @@ type Gang struct {
 	Ranks   int               `json:"ranks"`
 	Command []string          `json:"command"`
 	Image   string            `json:"image,omitempty"`
-	Dir     string            `json:"dir,omitempty"` // working directory, for engines on this machine
+	Dir     string            `json:"dir,omitempty"` // working directory, for engines on this machine; "" is the scratch folder
 	Env     map[string]string `json:"env"`           // rendezvous variables are the engine's to add
 	LogCap  int64             `json:"log_cap"`       // bytes of log kept per rank; what is cut is counted; 0 is the engine's default
 

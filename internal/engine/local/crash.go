@@ -16,7 +16,7 @@ func CrashPoints() []string {
 	return []string{
 		"start:before-gang", "start:after-gang", "start:after-spawn", "start:after-ready",
 		"stop:before-request", "stop:after-request",
-		"forget:after-fence", "forget:after-remove",
+		"forget:after-fence", "forget:after-rename", "forget:after-remove",
 		"shim:unlocked", "shim:locked", "shim:reserved", "shim:started", "shim:first-rank", "shim:ranks",
 		"shim:ended", "shim:recorded",
 	}

@@ -9,6 +9,7 @@
 //
 //	lock               held while a key is accepted, fenced or forgotten
 //	fenced/KEY         this key may not start: stopped before it was known, or forgotten
+//	forgotten/KEY/     what was kept of it, while it is removed
 //	gangs/KEY/
 //	  gang.json        what to run; once here, the gang is accepted (Start)
 //	  stop.json        it was asked to stop (Stop)

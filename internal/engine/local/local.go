@@ -178,10 +178,25 @@ func (e *Engine) Forget(ctx context.Context, key string) error {
 			return err
 		}
 		crashAt("forget:after-fence")
-		err := os.RemoveAll(string(dir))
+		err := e.discard(key)
 		crashAt("forget:after-remove")
 		return fault.Wrap(fault.Internal, err, "removing what is kept of gang "+key)
 	})
+}
+
+// discard takes the gang's folder away in one step before it removes it file by
+// file: a shim must never find some of its files and begin the gang again.
+func (e *Engine) discard(key string) error {
+	aside := filepath.Join(e.dir, "forgotten", key)
+	if err := os.MkdirAll(filepath.Dir(aside), 0o700); err != nil {
+		return err
+	}
+	err := os.Rename(string(e.gangDir(key)), aside)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	crashAt("forget:after-rename")
+	return os.RemoveAll(aside)
 }
 
 // known returns the folder of a gang that was accepted and not forgotten.

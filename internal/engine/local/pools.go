@@ -17,6 +17,7 @@ import (
 
 	"github.com/shirou/gopsutil/v4/mem"
 
+	"github.com/switchyard-ai/switchyard/internal/chip"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 )
@@ -63,13 +64,13 @@ func (e *Engine) Pools(ctx context.Context) ([]fleet.Pool, error) {
 	}
 	host := fleet.Pool{
 		Site: site, Name: "cpu", Provider: site, InstanceType: "this-machine",
-		Family: "cpu", Chip: "cpu", ChipsPerNode: 1, Nodes: 1, MaxNodes: 1,
+		Family: string(chip.CPU), Chip: "cpu", ChipsPerNode: 1, Nodes: 1, MaxNodes: 1,
 		Cores: runtime.GOMAXPROCS(0), Memory: memoryLimit(int64(memory.Total)),
 	}
 	pools := []fleet.Pool{host}
 	for _, found := range append(h.nvidia(ctx), h.neuron(ctx)...) {
 		pool := host
-		pool.Name, pool.Family, pool.Chip, pool.ChipsPerNode = slug(found.chip), found.family, found.chip, found.count
+		pool.Name, pool.Family, pool.Chip, pool.ChipsPerNode = slug(found.chip), string(found.family), found.chip, found.count
 		pools = append(pools, pool)
 	}
 	h.pools, h.asked = pools, time.Now()
@@ -92,8 +93,9 @@ func memoryLimit(total int64) int64 {
 
 // accelerators are the chips of one kind in this machine.
 type accelerators struct {
-	family, chip string
-	count        int
+	family chip.Family
+	chip   string
+	count  int
 }
 
 func (h *hardware) ask(ctx context.Context, name string, args ...string) []byte {
@@ -124,24 +126,15 @@ func parseNVIDIA(out []byte) []accelerators {
 			chips = append(chips, nvidiaChip(strings.TrimSpace(row[1])))
 		}
 	}
-	return countChips("cuda", chips)
+	return countChips(chip.CUDA, chips)
 }
 
-// nvidiaChip is the catalog's name of what nvidia-smi calls so; an unknown name
+// nvidiaChip is our name of what nvidia-smi calls so; one that is not known
 // stays as it is, so that an overlay can price it.
 func nvidiaChip(name string) string {
-	name = strings.TrimPrefix(strings.TrimPrefix(name, "NVIDIA "), "Tesla ")
-	// Product names of the driver's supported-GPU list, longest prefix first.
-	for _, known := range [][2]string{
-		{"A100-SXM4-40GB", "A100-40GB"}, {"A100-SXM4-80GB", "A100-80GB"}, {"A100 80GB PCIe", "A100-80GB-PCIe"},
-		{"A10G", "A10G"}, {"B200", "B200"}, {"B300", "B300"}, {"GB200", "GB200"}, {"GB300", "GB300"},
-		{"GH200 480GB", "GH200-96GB"}, {"GH200 144G", "GH200"},
-		{"H100 PCIe", "H100-PCIe"}, {"H100 80GB HBM3", "H100"}, {"H200 NVL", "H200 NVL"}, {"H200", "H200"},
-		{"L40S", "L40S"}, {"L40", "L40"}, {"L4", "L4"}, {"T4", "T4"}, {"V100-SXM2", "V100"},
-	} {
-		if strings.HasPrefix(name, known[0]) {
-			return known[1]
-		}
+	name = strings.TrimPrefix(name, "NVIDIA ")
+	if known, err := chip.Find(name); err == nil && known.Family == chip.CUDA {
+		return known.ID
 	}
 	return name
 }
@@ -173,7 +166,7 @@ func parseNeuron(out []byte, product string) []accelerators {
 	for _, device := range devices {
 		chips = append(chips, neuronChip(device, product))
 	}
-	return countChips("neuron", chips)
+	return countChips(chip.Neuron, chips)
 }
 
 // neuronChip tells the chip by its memory and cores (AWS's Neuron architecture
@@ -194,17 +187,17 @@ func neuronChip(device neuronDevice, product string) string {
 	return "Trainium1"
 }
 
-func countChips(family string, chips []string) []accelerators {
+func countChips(family chip.Family, chips []string) []accelerators {
 	counts := map[string]int{}
-	for _, chip := range chips {
-		counts[chip]++
+	for _, name := range chips {
+		counts[name]++
 	}
 	var found []accelerators
-	for chip, count := range counts {
-		found = append(found, accelerators{family, chip, count})
+	for name, count := range counts {
+		found = append(found, accelerators{family, name, count})
 	}
 	slices.SortFunc(found, func(a, b accelerators) int { return cmp.Compare(a.chip, b.chip) })
 	return found
 }
 
-func slug(chip string) string { return strings.ReplaceAll(strings.ToLower(chip), " ", "-") }
+func slug(name string) string { return strings.ReplaceAll(strings.ToLower(name), " ", "-") }

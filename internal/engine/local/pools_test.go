@@ -27,6 +27,15 @@ const (
 2, NVIDIA L4, 23034
 3, NVIDIA GeForce RTX 4090, 24564
 `
+	usualNames = `0, NVIDIA A100-SXM4-80GB, 81920
+1, NVIDIA A100 80GB PCIe, 81920
+2, NVIDIA H100 PCIe, 81559
+3, NVIDIA H200, 143771
+4, NVIDIA B200, 183359
+5, Tesla T4, 15360
+6, Tesla V100-SXM2-16GB, 16384
+7, NVIDIA GH200 480GB, 97871
+`
 	twoTrainium2 = `[
  {"neuron_device": 0, "bdf": "cc:00.0", "connected_to": [12, 3, 4, 1], "nc_count": 8, "memory_size": 103079215104, "neuron_processes": []},
  {"neuron_device": 1, "bdf": "b5:00.0", "connected_to": [13, 0, 5, 2], "nc_count": 8, "memory_size": 103079215104, "neuron_processes": []}
@@ -44,6 +53,9 @@ func TestPools(t *testing.T) {
 		{name: "eight alike", nvidia: eightH100, want: "cpu cpu cpu 1; h100 cuda H100 8"},
 		{name: "several kinds", nvidia: mixed,
 			want: "cpu cpu cpu 1; a100-40gb cuda A100-40GB 1; geforce-rtx-4090 cuda GeForce RTX 4090 1; l4 cuda L4 2"},
+		{name: "usual names", nvidia: usualNames,
+			want: "cpu cpu cpu 1; a100-80gb cuda A100-80GB 1; a100-80gb-pcie cuda A100-80GB-PCIe 1; b200 cuda B200 1; " +
+				"gh200-96gb cuda GH200-96GB 1; h100-pcie cuda H100-PCIe 1; h200 cuda H200 1; t4 cuda T4 1; v100-16gb cuda V100-16GB 1"},
 		{name: "trainium", neuron: twoTrainium2, want: "cpu cpu cpu 1; trainium2 neuron Trainium2 2"},
 		{name: "inferentia", neuron: inferentia1, want: "cpu cpu cpu 1; inferentia1 neuron Inferentia1 1"},
 		{name: "no driver", nvidia: "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", neuron: "{", want: "cpu cpu cpu 1"},

@@ -137,6 +137,7 @@ func rankEnviron(inherited []string, gang engine.Gang, dir gangDir) []string {
 			environ = append(environ, entry)
 		}
 	}
+	environ = append(environ, "PWD="+gang.Dir)
 	for _, name := range slices.Sorted(maps.Keys(gang.Env)) {
 		environ = append(environ, name+"="+gang.Env[name])
 	}

@@ -23,6 +23,9 @@ const (
 	// beatEvery is how often a shim shows that it lives: what the end of a gang
 	// whose shim died is known to.
 	beatEvery = time.Second
+	// strayPatience is how long a shim waits for killed processes to be gone:
+	// one within a system call of a broken device may never be.
+	strayPatience = 5 * time.Second
 	// defaultGrace is the time between SIGTERM and SIGKILL where the gang sets none.
 	defaultGrace = 10 * time.Second
 )
@@ -106,6 +109,9 @@ func runLocked(dir gangDir, beat time.Time, ready io.Writer) error {
 	}
 	defer func() { _ = reserved.Close() }()
 	crashAt("shim:reserved")
+	if gang.Dir == "" {
+		gang.Dir = dir.file(scratchDir)
+	}
 	s := &shim{dir: dir, gang: gang, reserved: reserved, ends: make(chan rankExit), progress: newProgressBook()}
 	if dir.has(startedFile) {
 		say(ready, shimReady)
@@ -149,7 +155,7 @@ func (s *shim) run() error {
 	s.startRanks(path, environ, port)
 	crashAt("shim:ranks")
 	s.supervise(signals)
-	s.sweep()
+	killStrays(s.dir)
 	crashAt("shim:ended")
 	err = s.record(s.outcome)
 	crashAt("shim:recorded")
@@ -307,23 +313,22 @@ func (s *shim) logLost() int64 {
 	return lost
 }
 
-// sweep kills what left its rank's process group and outlived it.
-func (s *shim) sweep() int { return killStrays(s.dir) }
-
+// killStrays kills what left its rank's process group and outlived it, and
+// returns how many processes that were.
 func killStrays(dir gangDir) int {
-	killed := 0
-	for range 10 { // what forks faster than this may escape
+	killed := map[int]bool{}
+	for deadline := time.Now().Add(strayPatience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		pids := strays(scratchVariable + "=" + dir.file(scratchDir))
-		for _, pid := range pids {
-			if process, err := os.FindProcess(pid); err == nil && process.Kill() == nil {
-				killed++
-			}
-		}
 		if len(pids) == 0 {
 			break
 		}
+		for _, pid := range pids {
+			if process, err := os.FindProcess(pid); err == nil && process.Kill() == nil {
+				killed[pid] = true
+			}
+		}
 	}
-	return killed
+	return len(killed)
 }
 
 // startFailure is the exit code that a shell would give.
@@ -351,7 +356,7 @@ func freePort() (int, error) {
 // findCommand finds the program as the rank would: by its own PATH, from its
 // own folder.
 func findCommand(name, dir string, environ []string) (string, error) {
-	if info, err := os.Stat(dir); dir != "" && (err != nil || !info.IsDir()) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return "", fmt.Errorf("working directory %s: %w", dir, os.ErrNotExist)
 	}
 	if strings.ContainsRune(name, filepath.Separator) {

@@ -193,13 +193,14 @@ func TestSecretsOfYardStayWithIt(t *testing.T) {
 	e := open(t.TempDir())
 	gang := enginetest.Shell("env", 1, "env; readlink /proc/self/fd/0")
 	gang.Env = map[string]string{"YARD_CHECKPOINT_DIR": "/ckpt"}
+	gang.Dir = t.TempDir()
 	enginetest.Start(t, e, gang)
 	enginetest.Await(t, e, "env", engine.Exited)
 	log, _ := enginetest.ReadLog(t, e, "env", 0, 0)
 	if strings.Contains(log, "secret") || strings.Contains(log, "/state") {
 		t.Errorf("a rank sees yard's own variables:\n%s", log)
 	}
-	for _, want := range []string{"ORDINARY=kept\n", "YARD_CHECKPOINT_DIR=/ckpt\n", "/dev/null\n"} {
+	for _, want := range []string{"ORDINARY=kept\n", "YARD_CHECKPOINT_DIR=/ckpt\n", "/dev/null\n", "PWD=" + gang.Dir + "\n"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("a rank lacks %q:\n%s", want, log)
 		}
