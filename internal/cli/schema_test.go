@@ -12,6 +12,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/spec"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
@@ -176,6 +177,31 @@ func TestSchemaAndParserAgree(t *testing.T) {
 		schemaErr := all[kind].Validate(parsed(t, []byte(text)))
 		if (parseErr == nil) != valid || (schemaErr == nil) != valid {
 			t.Errorf("valid %v, but parser: %v\nschema: %v\n%s", valid, parseErr, schemaErr, text)
+		}
+	}
+}
+
+// TestOverlaySchemaAgrees holds overlays against the catalog's reader and the schema.
+func TestOverlaySchemaAgrees(t *testing.T) {
+	schema := schemas(t)[catalog.KindOverlay]
+	const head = "kind: CatalogOverlay\nname: acme\nas_of: 2026-09-01\n"
+	for text, valid := range map[string]bool{
+		head + "regions: [{provider: aws, name: eu-west-1}]\n":                                                                true,
+		head + "offers: [{provider: aws, instance_type: p5.48xlarge, region: us-east-1, option: on-demand, price: 38.5}]\n":   true,
+		head + "offers: [{provider: aws, instance_type: p5.48xlarge, region: us-east-1, option: on-demand, price: '38.5'}]\n": true,
+		head + "discounts: [{provider: aws, instance_type: trn2*, percent_off: 12.5}]\n":                                      true,
+
+		"kind: CatalogOverlay\nname: acme\n": false, // no date
+		head + "price: 3\n":                  false,
+		head + "offers: [{provider: aws, instance_type: p5.48xlarge, region: us-east-1, option: on-demand, price: $38}]\n": false,
+		head + "offers: [{provider: aws, instance_type: p5.48xlarge, region: us-east-1, option: cheap, price: 38}]\n":      false,
+		head + "offers: [{instance_type: p5.48xlarge, region: us-east-1, option: spot, price: 38}]\n":                      false,
+		head + "discounts: {provider: aws}\n": false,
+	} {
+		_, parseErr := catalog.Load(catalog.Overlay{File: "own.yaml", Data: []byte(text)})
+		schemaErr := schema.Validate(parsed(t, []byte(text)))
+		if (parseErr == nil) != valid || (schemaErr == nil) != valid {
+			t.Errorf("valid %v, but reader: %v\nschema: %v\n%s", valid, parseErr, schemaErr, text)
 		}
 	}
 }
