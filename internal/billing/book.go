@@ -30,9 +30,12 @@ type Book struct {
 	ranks     []int // by cell: its place in an order that no name decides
 
 	hours     map[int64]*hourState
-	from, to  int64             // billed so far: [from, to)
-	snapshots map[int64][]tally // tallies at the start of days
-	last      []tally           // tallies at to
+	from, to  int64               // billed so far: [from, to)
+	snapshots map[int64]*standing // at the start of days
+	last      *standing           // at to
+
+	residueIndex map[residueKey]int
+	residueLines []residueKey
 }
 
 type feeOf struct{ upfront, recurring int64 }
@@ -55,7 +58,7 @@ func NewBook(contracts []*contract.Contract) (*Book, error) {
 	}
 	b := &Book{
 		program: p, idleCells: map[int]int{}, feeCache: map[int]feeOf{}, lines: map[Line]int{}, cellIndex: map[cellKey]int{},
-		epochs: map[int]*epoch{}, hours: map[int64]*hourState{}, snapshots: map[int64][]tally{},
+		epochs: map[int]*epoch{}, hours: map[int64]*hourState{}, snapshots: map[int64]*standing{}, residueIndex: map[residueKey]int{},
 	}
 	for _, bundle := range p.bundles {
 		b.cohorts = append(b.cohorts, p.cohortsOf(bundle))
@@ -227,30 +230,30 @@ func (b *Book) Settle(from, to time.Time, emit func(Charge)) {
 // regather runs the gathers again from the day of the first change on, until
 // they stand as they stood before.
 func (b *Book) regather(start, end, redo, changed int64, fresh bool, emit func(Charge)) {
-	tallies := make([]tally, len(b.turns))
+	now := &standing{tallies: make([]tally, len(b.turns))}
 	hour := start
 	if !fresh && start == b.from {
 		hour = max(min(redo-mod(redo, daySeconds), b.to-mod(b.to, daySeconds)), start)
 		if saved, known := b.snapshots[hour]; known {
-			tallies = slices.Clone(saved)
+			now = saved.clone()
 		} else {
 			hour = start
 		}
 	}
 	for ; hour < end; hour += hourSeconds {
 		if hour == start || mod(hour, daySeconds) == 0 {
-			if saved := b.snapshots[hour]; !fresh && hour > changed && end == b.to && sameTallies(saved, tallies) {
+			if saved := b.snapshots[hour]; !fresh && hour > changed && end == b.to && saved != nil && saved.equal(now) {
 				return
 			}
-			b.snapshots[hour] = slices.Clone(tallies)
+			b.snapshots[hour] = now.clone()
 		}
 		state := b.hours[hour]
-		gathered := b.gatherHour(hour, &state.result, tallies)
+		gathered := b.gatherHour(hour, &state.result, now, hour+hourSeconds == end)
 		old := state.gathered
 		state.gathered = gathered
 		b.emitChange(hour, old, gathered, emit)
 	}
-	b.last = tallies
+	b.last = now
 }
 
 // emitChange emits what turns the old entries of an hour into the new ones.
@@ -328,16 +331,4 @@ func (b *Book) ranked() []int {
 		order[b.ranks[i]] = i
 	}
 	return order
-}
-
-func sameTallies(a, b []tally) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if !a[i].equal(&b[i]) {
-			return false
-		}
-	}
-	return true
 }

@@ -117,7 +117,11 @@ func (v *hourView) take(g gather, c *clause, t *tally) {
 	if made.sign() <= 0 {
 		return
 	}
-	credit := min(made.mul(numOf(c.TakeOrPay.Price.Exact())).micros(), net)
+	credit := t.round(-1, made.mul(numOf(c.TakeOrPay.Price.Exact())))
+	if credit > net {
+		t.rest[0] = t.rest[0].add(ofMicros(credit - net)) // given when the usage's own rounding is made up
+		credit = net
+	}
 	weights := make([]num, len(uses))
 	for i, use := range uses {
 		weights[i] = whole(max(use.net, 0))

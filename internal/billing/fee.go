@@ -7,8 +7,9 @@ import (
 // cohortFees is what members of a bundle that began and end together cost in
 // an hour, in micro-units.
 type cohortFees struct {
-	billed int64 // falls due in this hour
-	spread int64 // belongs to this hour
+	billed    int64 // falls due in this hour
+	recurring int64 // of it the part that falls due every hour
+	spread    int64 // belongs to this hour
 }
 
 // cohortsOf groups the members of a bundle by their dates.
@@ -71,7 +72,7 @@ func (c *clause) fee() (upfront, recurring num) {
 			return upfront, total.sub(upfront)
 		}
 		return num{}, total
-	case c.Commitment != nil:
+	case c.Commitment != nil && c.Commitment.Period == contract.Hour:
 		return num{}, c.hourlyFee().mul(hours)
 	}
 	return num{}, num{}
@@ -108,7 +109,7 @@ func (b *Book) feesAt(cohort []int, hour int64) cohortFees {
 			c := b.clauses[m]
 			fee = fee.add(c.obligation(hour).mul(numOf(c.Ramp.Price.Exact())).mul(c.fraction(hour)))
 		}
-		return cohortFees{fee.micros(), fee.micros()}
+		return cohortFees{fee.micros(), fee.micros(), fee.micros()}
 	}
 	due := b.cohortFee(cohort)
 	var fees cohortFees
@@ -116,7 +117,7 @@ func (b *Book) feesAt(cohort []int, hour int64) cohortFees {
 		fees.billed = due.upfront
 	}
 	per := spreadOver(due.recurring, first.from, first.to, hour)
-	fees.billed += per
+	fees.billed, fees.recurring = fees.billed+per, per
 	fees.spread = per + spreadOver(due.upfront, first.from, first.to, hour)
 	return fees
 }

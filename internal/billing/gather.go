@@ -117,14 +117,27 @@ type tally struct {
 	total     int64 // micro-units retired over the clause's life
 	bank      []lot // oldest first; never modified in place
 	remaining int64 // micro-units that were still committed at an early end
+	rest      []num // what rounding left over: of fees first, then by cell
+}
+
+// round books an exact sum in whole micro-units, with what earlier rounding of
+// the same cell left over.
+func (t *tally) round(cell int, exact num) int64 {
+	for len(t.rest) <= cell+1 {
+		t.rest = append(t.rest, num{})
+	}
+	exact = exact.add(t.rest[cell+1])
+	micros := exact.micros()
+	t.rest[cell+1] = exact.sub(ofMicros(micros))
+	return micros
 }
 
 func (t *tally) equal(other *tally) bool {
 	return t.sum == other.sum && t.other == other.other && t.total == other.total && t.remaining == other.remaining &&
 		t.count.cmp(other.count) == 0 && t.of.cmp(other.of) == 0 &&
-		slices.EqualFunc(t.bank, other.bank, func(a, b lot) bool {
-			return a.expires == b.expires && a.from == b.from && a.amount.cmp(b.amount) == 0 && a.of.cmp(b.of) == 0
-		})
+		slices.EqualFunc(t.rest, other.rest, func(a, b num) bool { return a.cmp(b) == 0 }) && slices.EqualFunc(t.bank, other.bank, func(a, b lot) bool {
+		return a.expires == b.expires && a.from == b.from && a.amount.cmp(b.amount) == 0 && a.of.cmp(b.of) == 0
+	})
 }
 
 // hourView is an hour as the gathers see and change it, each in its turn.
@@ -137,12 +150,34 @@ type hourView struct {
 	tallies []tally
 }
 
+// standing is what passes from hour to hour: the tallies, and what rounding to
+// the hour left over, of the day and of all days.
+type standing struct {
+	tallies  []tally
+	day, all []rest
+}
+
+func (s *standing) clone() *standing {
+	copied := &standing{slices.Clone(s.tallies), slices.Clone(s.day), slices.Clone(s.all)}
+	for i := range copied.tallies {
+		copied.tallies[i].rest = slices.Clone(copied.tallies[i].rest)
+	}
+	return copied
+}
+
+func (s *standing) equal(other *standing) bool {
+	same := func(a, b rest) bool { return a.net.cmp(b.net) == 0 && a.list.cmp(b.list) == 0 }
+	return slices.EqualFunc(s.tallies, other.tallies, func(a, b tally) bool { return a.equal(&b) }) &&
+		slices.EqualFunc(s.day, other.day, same) && slices.EqualFunc(s.all, other.all, same)
+}
+
 // gatherHour lets every gather take its turn, and close its window where one
 // ends with the hour.
-func (b *Book) gatherHour(hour int64, result *hourResult, tallies []tally) []entry {
-	v := &hourView{Book: b, hour: hour, usage: slices.Clone(result.usage), fees: slices.Clone(result.fees), tallies: tallies}
+func (b *Book) gatherHour(hour int64, result *hourResult, s *standing, last bool) []entry {
+	v := &hourView{Book: b, hour: hour, usage: slices.Clone(result.usage), fees: slices.Clone(result.fees), tallies: s.tallies}
+	v.carry(result.residues, s, last)
 	for i := range b.turns {
-		c, t := b.clauses[b.turns[i].clause], &tallies[i]
+		c, t := b.clauses[b.turns[i].clause], &s.tallies[i]
 		if !c.active(hour) && len(t.bank) == 0 {
 			continue
 		}
@@ -157,7 +192,7 @@ func (v *hourView) apply(g gather, c *clause, t *tally) {
 	case roleTiers:
 		v.tiers(g, c, t)
 	case roleReduce:
-		v.reduce(g, c)
+		v.reduce(g, c, t)
 	case roleTakeOrPay:
 		v.take(g, c, t)
 	case rolePrepayment:
@@ -182,7 +217,7 @@ func (v *hourView) close(g gather, c *clause, t *tally) {
 	switch g.role {
 	case roleTiers:
 		if closes {
-			*t = tally{}
+			*t = tally{rest: t.rest}
 		}
 	case roleTakeOrPay:
 		v.closeTake(g, c, t, closes)
@@ -280,7 +315,7 @@ func (v *hourView) tiers(g gather, c *clause, t *tally) {
 	}
 	rate := tierShare(c.Discount.Tiers.Steps, before, t.count).div(hourly)
 	if rate.sign() > 0 {
-		v.reduceBy(g, uses, rate)
+		v.reduceBy(g, t, uses, rate)
 	}
 }
 
@@ -313,9 +348,9 @@ func tierShare(steps []contract.Tier, from, to num) num {
 	return sum
 }
 
-func (v *hourView) reduceBy(g gather, uses []*cellUse, rate num) {
+func (v *hourView) reduceBy(g gather, t *tally, uses []*cellUse, rate num) {
 	for _, use := range uses {
-		if micros := ofMicros(use.net).mul(rate).micros(); micros != 0 {
+		if micros := t.round(use.cell, ofMicros(use.net).mul(rate)); micros != 0 {
 			use.net -= micros
 			v.book(g, Reduction, use.cell, num{}, -micros, -micros)
 		}
@@ -340,7 +375,7 @@ func (v *hourView) spread(g gather, uses []*cellUse, category Category, micros i
 }
 
 // reduce takes a share off what usage, and where agreed fees, cost.
-func (v *hourView) reduce(g gather, c *clause) {
+func (v *hourView) reduce(g gather, c *clause, t *tally) {
 	discount, fees := c.Discount, false
 	var rate num
 	if discount != nil {
@@ -348,13 +383,16 @@ func (v *hourView) reduce(g gather, c *clause) {
 	} else {
 		rate, fees = numOf(c.EnterpriseAgreement.Discount.Exact()), c.EnterpriseAgreement.Fees
 	}
-	v.reduceBy(g, v.eligible(g, false), rate)
+	v.reduceBy(g, t, v.eligible(g, false), rate)
 	if !fees {
 		return
 	}
 	for i := range v.fees {
 		fee := &v.fees[i]
-		if micros := ofMicros(fee.net).mul(rate).micros(); micros != 0 && v.countsFee(c, fee.clause) {
+		if !v.countsFee(c, fee.clause) {
+			continue
+		}
+		if micros := t.round(-1, ofMicros(fee.net).mul(rate)); micros != 0 {
 			fee.net -= micros
 			v.book(g, Reduction, -1, num{}, -micros, -micros)
 		}

@@ -20,9 +20,10 @@ type feeUse struct {
 
 // hourResult is the outcome of the commitments of one hour.
 type hourResult struct {
-	entries []entry
-	usage   []cellUse
-	fees    []feeUse
+	entries  []entry
+	residues []residue
+	usage    []cellUse
+	fees     []feeUse
 }
 
 // waterfall bills one hour as far as it depends on that hour alone.
@@ -60,7 +61,7 @@ func (b *Book) billHour(hour int64, state *hourState) hourResult {
 	slices.SortFunc(w.order, func(x, y int) int { return b.ranks[x] - b.ranks[y] })
 	for _, c := range w.order {
 		q := w.left[c]
-		w.used[c] = &cellUse{cell: c, quantity: q, list: q.mul(b.cells[c].list).micros()}
+		w.used[c] = &cellUse{cell: c, quantity: q}
 	}
 	w.cover()
 	w.price()
@@ -185,7 +186,7 @@ func (w *waterfall) bookFees(cohort []int, fees cohortFees, sizes []num) {
 	if fees.billed == 0 {
 		return
 	}
-	if sizes == nil {
+	if sizes == nil || fees.recurring == 0 {
 		sizes = make([]num, len(cohort))
 		for i, m := range cohort {
 			sizes[i] = w.clauses[m].capacity(w.clauses[m].from)
@@ -229,9 +230,8 @@ func (w *waterfall) bookCovered(cohort []int, sizes []num, takes []take, part nu
 		t := takes[i]
 		quantity := t.quantity.mul(part)
 		w.used[t.cell].covered += total
-		list := share(quantity.mul(w.cells[t.cell].list).micros(), sizes)
 		for j, micros := range share(total, sizes) {
-			w.charge(cohort[j], Covered, t.cell, quantity.mul(sizes[j]).div(size), list[j], 0, micros)
+			w.listed(cohort[j], Covered, t.cell, quantity.mul(sizes[j]).div(size), 0, micros, num{})
 		}
 	}
 }
@@ -261,13 +261,27 @@ func (w *waterfall) price() {
 	}
 }
 
+// priced books usage at a rate, and notes what rounding to the hour left over.
 func (w *waterfall) priced(by int, category Category, c int, quantity, rate num) {
 	if quantity.sign() <= 0 {
 		return
 	}
-	billed := quantity.mul(rate).micros()
+	exact := quantity.mul(rate)
+	billed := exact.micros()
 	w.used[c].net += billed
-	w.charge(by, category, c, quantity, quantity.mul(w.cells[c].list).micros(), billed, billed)
+	w.listed(by, category, c, quantity, billed, billed, exact.sub(ofMicros(billed)))
+}
+
+// listed books a charge of a cell with what it would cost at list price.
+func (w *waterfall) listed(by int, category Category, c int, quantity num, billed, effective int64, rest num) {
+	exact := quantity.mul(w.cells[c].list)
+	list := exact.micros()
+	w.used[c].list += list
+	w.charge(by, category, c, quantity, list, billed, effective)
+	unlisted := exact.sub(ofMicros(list))
+	if rest.sign() != 0 || unlisted.sign() != 0 {
+		w.out.residues = append(w.out.residues, residue{w.residueOf(by, category, c), rest, unlisted})
+	}
 }
 
 func (w *waterfall) charge(by int, category Category, c int, quantity num, list, billed, effective int64) {

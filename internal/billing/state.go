@@ -74,8 +74,8 @@ func (b *Book) commitStatus(c *clause, index, window int, s *Status) bool {
 		return false
 	}
 	t := tally{}
-	if i < len(b.last) {
-		t = b.last[i]
+	if b.last != nil {
+		t = b.last.tallies[i]
 	}
 	over := b.to >= c.ends[window] // the window is closed: its tally was reset
 	switch b.turns[i].role {
@@ -265,5 +265,5 @@ func (b *Book) tallyAt(turn int, day int64) (tally, bool) {
 	if !known {
 		return tally{}, false
 	}
-	return saved[turn], true
+	return saved.tallies[turn], true
 }
