@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/agnivade/levenshtein"
+
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/chip"
 	"github.com/switchyard-ai/switchyard/internal/model"
@@ -146,10 +148,31 @@ func (r *rules) place(p Place) {
 }
 
 func (r *rules) selector(field string, s Selector) {
-	for i, provider := range s.Providers {
-		r.matches(fmt.Sprintf("%s.providers[%d]", field, i), provider, slugForm, slugHelp)
+	if len(s.Providers) > 0 {
+		r.providers(field+".providers", s.Providers)
 	}
 	r.regions(field+".regions", s.Regions)
+}
+
+// providers refuses what is all but a provider of the catalog: a name that is
+// misspelt under forbid would forbid nothing. Others may be of an overlay.
+func (r *rules) providers(field string, names []string) {
+	known := []string{"local", "owned"}
+	if c, err := catalog.Load(); err == nil {
+		known = append(known, c.Providers()...)
+	}
+	for i, name := range names {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		r.matches(at, name, slugForm, slugHelp)
+		if slices.Contains(known, name) || len(name) > 64 {
+			continue
+		}
+		for _, near := range known {
+			if levenshtein.ComputeDistance(name, near) <= len(near)/3 {
+				r.fault(at, "unknown provider %q; did you mean %s?", clip(name), near)
+			}
+		}
+	}
 }
 
 func (r *rules) regions(field string, patterns []string) {
