@@ -16,6 +16,7 @@ import (
 // measureFor is how long the products alone are timed.
 const measureFor = 300 * time.Millisecond
 
+// workerCount is the number of goroutines that train in this rank.
 func (o *options) workerCount() int {
 	if o.workers > 0 {
 		return o.workers

@@ -1,22 +1,69 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
+	"github.com/switchyard-ai/switchyard/examples/gpt/ckpt"
 	"github.com/switchyard-ai/switchyard/examples/gpt/model"
 )
+
+// TestMain lets a test run this binary as the program itself.
+func TestMain(m *testing.M) {
+	if os.Getenv("GPT_TEST_MAIN") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func TestSIGTERMCheckpointsAndExitsWith143(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "train", "--data", library(t), "--steps", "1000000", "--checkpoint-every", "1000000", "--layers", "1",
+		"--dim", "16", "--heads", "1", "--seq", "32", "--matmul", "portable")
+	cmd.Env = append(os.Environ(), "GPT_TEST_MAIN=1", "YARD_CHECKPOINT_DIR="+dir, "YARD_EPOCH=5")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines, text := bufio.NewScanner(out), ""
+	for told := false; lines.Scan(); {
+		text += lines.Text() + "\n"
+		if !told && strings.HasPrefix(lines.Text(), "@yard ") {
+			told = true
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 143 {
+		t.Fatalf("ended with %v\n%s", err, text)
+	}
+	p := reports(t, text)
+	last := p[len(p)-1]
+	c, err := ckpt.Open(dir, t.Logf).Latest()
+	if err != nil || c == nil || c.Step != last.Step || c.Epoch != 5 || last.CheckpointStep != last.Step {
+		t.Fatalf("checkpoint %+v, %v; last report %+v", c, err, last)
+	}
+}
 
 // library writes a directory of text small enough to learn in a test.
 func library(t *testing.T) string {
@@ -116,7 +163,9 @@ func TestStoppedItCheckpointsAndResumesToTheSameLoss(t *testing.T) {
 	if !strings.Contains(out, "resuming after step 1 of 12") {
 		t.Fatalf("did not say that it resumed: %s", out)
 	}
-	again, err := trainOnce(t, small(data, dir), false)
+	unsaid := small(data, dir)
+	unsaid.steps = 0 // the checkpoint knows
+	again, err := trainOnce(t, unsaid, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,13 +35,13 @@ type place struct {
 // The defaults take about two minutes on two quiet cores on either path: the portable one is a tenth as fast, and
 // does fewer steps.
 const (
-	vectorSteps   = 1500
-	portableSteps = 250
+	vectorSteps   = 2000
+	portableSteps = 320
 	defaultBatch  = 8
 	defaultRate   = 2e-3
 )
 
-func defaultShape() model.Shape { return model.Shape{Layers: 4, Dim: 128, Heads: 2, Seq: 256} }
+func defaultShape() model.Shape { return model.Shape{Layers: 4, Dim: 128, Heads: 2, Seq: 128} }
 
 func parseTrain(args []string) (*options, error) {
 	o := &options{shape: defaultShape()}

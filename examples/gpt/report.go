@@ -79,8 +79,9 @@ func (j *job) describe() {
 	t, s := j.text, j.Shape
 	j.printf("text: %d files, %s to learn; %d files, %s held out; %d generated files left out", len(t.TrainFiles),
 		humanize.Bytes(uint64(len(t.Train))), len(t.HeldOutFiles), humanize.Bytes(uint64(len(t.HeldOut))), t.Generated)
-	j.printf("model: %s parameters, %d layers × %d, %d heads; %s steps of %d sequences of %d bytes, %s matrix products",
-		humanize.Comma(int64(s.Params())), s.Layers, s.Dim, s.Heads, humanize.Comma(int64(j.Steps)), j.Batch, s.Seq, j.engine.Name())
+	j.printf("model: %s parameters, %d layers × %d, %d heads; %s steps of %d sequences of %d bytes",
+		humanize.Comma(int64(s.Params())), s.Layers, s.Dim, s.Heads, humanize.Comma(int64(j.Steps)), j.Batch, s.Seq)
+	j.printf("matrix products: %s, %.0f GFLOP/s with %d workers", j.engine.Name(), j.peak/1e9, j.o.workerCount())
 }
 
 // finish scores the held-out text and prints what came of it all.
@@ -104,11 +105,10 @@ func (j *job) finish() {
 	}
 }
 
-// speed prints how fast it was, beside what this machine's products reach at best.
+// speed prints how fast it was, all ranks together, beside what products alone reached at the start on as many machines.
 func (j *job) speed(tokens float64) {
-	peak := measure(j.engine, j.o.workerCount(), measureFor)
-	used := tokens * j.Shape.FLOPs()
-	j.printf("%s tokens/s: %.0f GFLOP/s in training, %.0f%% of the %.0f GFLOP/s that matrix products alone reach here",
+	used, peak := tokens*j.Shape.FLOPs(), j.peak*float64(j.o.place.size)
+	j.printf("%s tokens/s: %.0f GFLOP/s in training, %.0f%% of the %.0f GFLOP/s that matrix products alone reached at the start",
 		humanize.Comma(int64(tokens)), used/1e9, 100*used/peak, peak/1e9)
 }
 

@@ -55,6 +55,7 @@ type job struct {
 	store  *ckpt.Store // rank 0 only
 	saved  int         // step of the newest checkpoint
 	report *reporter
+	peak   float64 // floating-point operations a second of products alone, on this rank's workers
 }
 
 func trainRun(ctx context.Context, o *options, out io.Writer, stop *atomic.Bool) error {
@@ -67,7 +68,10 @@ func trainRun(ctx context.Context, o *options, out io.Writer, stop *atomic.Bool)
 		return err
 	}
 	defer peers.Close()
-	j.describe()
+	if o.place.rank == 0 {
+		j.peak = measure(j.engine, o.workerCount(), measureFor)
+		j.describe()
+	}
 	if err := j.loop(stop); err != nil {
 		return err
 	}
@@ -90,41 +94,47 @@ func (j *job) prepare(ctx context.Context) (*ring.Ring, error) {
 	if j.text, err = corpus.Load(dir, extensions); err != nil {
 		return nil, err
 	}
-	s := train.Settings{Shape: j.o.shape, Batch: j.o.batch, Steps: j.steps(), Rate: j.o.rate, Seed: j.o.seed, Text: j.text.Fingerprint()}
-	if err := s.Validate(j.o.place.size); err != nil {
-		return nil, err
-	}
+	s := train.Settings{Shape: j.o.shape, Batch: j.o.batch, Steps: j.o.steps, Rate: j.o.rate, Seed: j.o.seed, Text: j.text.Fingerprint()}
+	p, agreed := j.o.place, fmt.Sprintf("%+v", s)
 	var last *ckpt.Checkpoint
-	if j.o.place.rank == 0 {
+	if p.rank == 0 {
 		j.store = ckpt.Open(j.o.out, j.printf)
 		if last, err = j.store.Begin(j.o.epoch); err != nil {
 			return nil, err
 		}
 	}
+	if s.Steps, err = j.steps(last); err != nil {
+		return nil, err
+	}
+	if err := s.Validate(p.size); err != nil {
+		return nil, err
+	}
 	meeting, done := context.WithTimeout(ctx, rendezvousLimit)
 	defer done()
-	p := j.o.place
-	peers, err := ring.Join(meeting, ring.Place{Rank: p.rank, Size: p.size, Master: p.master, Job: fmt.Sprintf("%+v", s)})
+	peers, err := ring.Join(meeting, ring.Place{Rank: p.rank, Size: p.size, Master: p.master, Job: agreed})
 	if err != nil {
 		return nil, err
 	}
-	workers := j.o.workers
-	if workers < 1 {
-		workers = train.Workers(p.ranksHere())
+	j.Trainer = train.New(s, j.text, j.engine, peers, j.o.workerCount())
+	if err := errors.Join(j.resume(last), j.Share()); err != nil {
+		peers.Close()
+		return nil, err
 	}
-	j.Trainer = train.New(s, j.text, j.engine, peers, workers)
-	return peers, errors.Join(j.resume(last), j.Share())
+	return peers, nil
 }
 
-// steps is the number of steps: as told, else by the speed of the path.
-func (j *job) steps() int {
+// steps is the number of steps: as told, else of the run to resume, else by the speed of the path.
+func (j *job) steps(last *ckpt.Checkpoint) (int, error) {
 	switch {
 	case j.o.steps != 0:
-		return j.o.steps
+		return j.o.steps, nil
+	case last != nil:
+		s, err := train.SettingsOf(last)
+		return s.Steps, err
 	case j.engine.IsVector():
-		return vectorSteps
+		return vectorSteps, nil
 	}
-	return portableSteps
+	return portableSteps, nil
 }
 
 func (j *job) resume(last *ckpt.Checkpoint) error {

@@ -238,19 +238,21 @@ func SettingsOf(c *ckpt.Checkpoint) (Settings, error) {
 	return s, s.Validate(1)
 }
 
-// Share gives all ranks the state of rank 0.
+// Share gives all ranks the state of rank 0, and its number of steps.
 func (t *Trainer) Share() error {
 	if t.ring.Size == 1 {
 		return nil
 	}
-	// A step number travels in two halves: a float32 counts to 2^24 exactly.
-	step := []float32{float32(t.Step >> 20), float32(t.Step & (1<<20 - 1))}
-	for _, x := range [][]float32{step, t.weights.Flat, t.m, t.v} {
+	// A number of steps travels in two halves: a float32 counts to 2^24 exactly.
+	const half, low = 20, 1<<20 - 1
+	counts := []float32{float32(t.Step >> half), float32(t.Step & low), float32(t.Steps >> half), float32(t.Steps & low)}
+	for _, x := range [][]float32{counts, t.weights.Flat, t.m, t.v} {
 		if err := t.ring.Broadcast(x); err != nil {
 			return err
 		}
 	}
-	t.Step = int(step[0])<<20 + int(step[1])
+	t.Step = int(counts[0])<<half + int(counts[1])
+	t.Steps = int(counts[2])<<half + int(counts[3])
 	t.pack()
 	return nil
 }

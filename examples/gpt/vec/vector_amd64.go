@@ -23,9 +23,9 @@ func all(x float32) lane { return archsimd.BroadcastFloat32x8(x) }
 
 // sum adds the eight elements, in a fixed order.
 func sum(x lane) float32 {
-	var a [8]float32
-	x.Store(&a)
-	return ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]))
+	four := x.GetLo().Add(x.GetHi())
+	two := four.AddPairs(four)
+	return two.AddPairs(two).GetElem(0)
 }
 
 func addWide(dst, x []float32) int {
@@ -90,9 +90,8 @@ func maxWide(x []float32) (int, float32) {
 	for ; i+8 <= len(x); i += 8 {
 		top = top.Max(load(x, i))
 	}
-	var a [8]float32
-	top.Store(&a)
-	return i, max(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7])
+	four := top.GetLo().Max(top.GetHi())
+	return i, max(four.GetElem(0), four.GetElem(1), four.GetElem(2), four.GetElem(3))
 }
 
 func expSumWide(x []float32, scale, shift float32) (int, float32) {
