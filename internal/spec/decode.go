@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	maxDepth = 64        // nesting of a document; deeper is refused rather than recursed into
-	maxNodes = 2_000_000 // nodes visited with aliases expanded, against alias bombs
+	maxDepth = 64      // nesting of a document; deeper is refused rather than recursed into
+	maxNodes = 500_000 // nodes visited with aliases expanded, against alias bombs
 )
 
 // Enum is implemented by string types with a closed set of values.
@@ -177,16 +177,22 @@ func (d *Document) decodeScalar(node *yaml.Node, into reflect.Value, path string
 		d.checkEnum(into, node, path)
 		return
 	}
-	// The library would cut 1.5 to the whole number 1.
-	broken := into.CanInt() && node.ShortTag() == "!!float"
-	if err := node.Decode(into.Addr().Interface()); err != nil || broken && !whole(node) {
+	if err := node.Decode(into.Addr().Interface()); err != nil || !fits(node, into) {
 		d.Faultf(path, "found %q; %s is needed", clip(node.Value), want)
 	}
 }
 
-func whole(node *yaml.Node) bool {
+// fits refuses what the library lets pass: a broken number cut to a whole one,
+// and .nan and .inf, which no rule's comparison would catch.
+func fits(node *yaml.Node, into reflect.Value) bool {
+	if node.ShortTag() != "!!float" {
+		return true
+	}
 	var x float64
-	return node.Decode(&x) == nil && x == math.Trunc(x)
+	if node.Decode(&x) != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+		return false
+	}
+	return !into.CanInt() || x == math.Trunc(x)
 }
 
 func (d *Document) checkEnum(value reflect.Value, node *yaml.Node, path string) bool {
