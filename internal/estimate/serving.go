@@ -23,6 +23,7 @@ type ServingJob struct {
 	PrefixHit     float64 // share of input tokens found in the prefix cache
 	Static        bool    // the whole batch is prefilled, then decoded (no continuous batching)
 	Slots         int     // most requests that a replica decodes together, 0: the engine's default
+	Ran           bool    // known to have worked: predicted even where our count says that it does not fit
 	Trial         bool    // the row leaves its set-up uncertain; widens the interval
 }
 
@@ -405,16 +406,10 @@ func ServingSpeed(job ServingJob, cluster Cluster, l Layout, c *Constants) (Serv
 func (v *server) predict() (Service, error) {
 	job := v.job
 	memory, tokens := v.room()
-	length := float64(job.Input + job.Output)
-	slots := math.Floor(tokens / length)
-	if memory.Weights+memory.Reserve > memory.Capacity*overfull {
+	if !job.Ran && memory.Weights+memory.Reserve > memory.Capacity {
 		return Service{}, fault.Newf(fault.NoCapacity, "weights of %.1f GB do not fit into %.1f GB per device", memory.Weights/1e9, memory.Capacity/1e9)
 	}
-	limit := float64(defaultSlots)
-	if job.Slots > 0 {
-		limit = float64(job.Slots)
-	}
-	slots = max(1, min(slots, limit))
+	slots := v.slots(tokens)
 	b := slots
 	switch {
 	case job.Rate > 0:
@@ -425,9 +420,14 @@ func (v *server) predict() (Service, error) {
 	return v.report(b, min(b, slots), slots, tokens, memory), nil
 }
 
-// overfull is by how much our count of weights may exceed memory before a
-// model is taken not to fit: a row that ran did fit.
-const overfull = 1.1
+// slots is the number of requests of full length that a replica decodes at once.
+func (v *server) slots(tokens float64) float64 {
+	limit := float64(defaultSlots)
+	if v.job.Slots > 0 {
+		limit = float64(v.job.Slots)
+	}
+	return max(1, min(math.Floor(tokens/float64(v.job.Input+v.job.Output)), limit))
+}
 
 // report predicts for asked requests in flight of which b are decoded.
 func (v *server) report(asked, b, slots, tokens float64, memory Memory) Service {

@@ -106,6 +106,9 @@ func newTrainer(job Job, cluster Cluster, c *Constants) (*trainer, error) {
 		job.Stack = defaultStack(cluster.Chip.Family)
 	}
 	t := &trainer{job: job, s: newShape(job.Model), d: newDevice(cluster, job.Precision), kind: &c.Training, cluster: cluster}
+	if job.Ran > 1 {
+		t.d.memory *= job.Ran
+	}
 	t.g = values(TrainingGlobals(), c.Training.Globals)
 	speed := math.Exp(-c.Training.sum(chipNodes(cluster.Chip)))
 	t.rate = t.d.flops * t.g[gSustain] * speed

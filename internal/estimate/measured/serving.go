@@ -77,7 +77,7 @@ func ReadServing(row Row) (Serving, error) {
 	}
 	note := row.Text("notes")
 	if strings.Contains(row.Text("model"), " + ") || strings.Contains(strings.ToLower(note), "speculative decoding") {
-		return s, fault.New(fault.Invalid, "speculative decoding with a draft model is not modelled")
+		return s, fault.New(fault.NoCapacity, "speculative decoding with a draft model is not modelled")
 	}
 	m, guess, err := rowModel(row)
 	if err != nil {
@@ -152,6 +152,7 @@ func (s *Serving) load() {
 		j.Input = 512
 		s.Assumed = append(s.Assumed, "input length")
 	}
+	j.Ran = true
 	j.Trial = len(s.Assumed) > 0 || strings.Contains(s.Row.Text("notes"), "trust=C")
 }
 

@@ -270,14 +270,22 @@ func convention(source, note string, m *model.Model, seq, tokens float64) float6
 	return estimate.ModelFLOPs(m, seq, tokens, true)
 }
 
-// Predict is what the estimator says of the row.
+// Predict is what the estimator says of the row. A run that was measured did
+// fit, so that where our count of memory finds no room it is widened.
 func (t *Training) Predict(c *estimate.Constants) (estimate.Step, error) {
 	if t.Exact {
 		return estimate.Training(t.Job, t.Cluster, estimate.Parallelism(t.Fixed), c)
 	}
-	step, _, err := estimate.SearchAround(t.Job, t.Cluster, t.Fixed, c)
-	if fault.Is(err, fault.NoCapacity) && t.Fixed != (estimate.Fixed{}) {
-		step, _, err = estimate.SearchAround(t.Job, t.Cluster, estimate.Fixed{}, c)
+	var step estimate.Step
+	var err error
+	for _, fixed := range []estimate.Fixed{t.Fixed, {}} {
+		for _, room := range []float64{1, slack, 4} {
+			job := t.Job
+			job.Ran = room
+			if step, _, err = estimate.SearchAround(job, t.Cluster, fixed, c); !fault.Is(err, fault.NoCapacity) {
+				return step, err
+			}
+		}
 	}
 	return step, err
 }
