@@ -80,6 +80,8 @@ func (a *app) rootCommand() *cobra.Command {
 		a.billCommand(),
 		a.versionCommand(),
 		a.chipsCommand(),
+		a.estimateCommand(),
+		a.calibrateCommand(),
 		a.schemaCommand(),
 		a.offersCommand(),
 		a.catalogCommand(),

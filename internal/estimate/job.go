@@ -149,3 +149,27 @@ type Reason struct {
 	Detail string `json:"detail"` // one sentence with the numbers
 	Count  int    `json:"count"`  // configurations ruled out for it
 }
+
+// Part is one line of a breakdown.
+type Part struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Parts lists the breakdown in a fixed order, for people.
+func (b Breakdown) Parts() []Part {
+	return []Part{
+		{"matrix products", b.Matmul}, {"attention", b.Attention}, {"memory-bound work", b.Memory}, {"recomputation", b.Recompute},
+		{"waiting for the host", b.Host}, {"tensor-parallel exchange", b.Tensor}, {"expert-parallel exchange", b.Expert},
+		{"context-parallel exchange", b.Context}, {"pipeline transfers", b.Pipeline}, {"data-parallel exchange", b.Data},
+		{"pipeline bubble", b.Bubble}, {"optimizer", b.Optimizer},
+	}
+}
+
+// Parts lists the breakdown of a decoding step in a fixed order, for people.
+func (p ServingParts) Parts() []Part {
+	return []Part{
+		{"weights", p.Weights}, {"key-value cache", p.Cache}, {"memory-bound work", p.Element},
+		{"kernels and engine", p.Overhead}, {"collectives", p.Reduce}, {"other requests' prefill", p.Prefill},
+	}
+}
