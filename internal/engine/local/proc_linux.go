@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -51,20 +52,26 @@ func bootID() string {
 }
 
 // strays are the processes whose environment has the entry: those of a gang,
-// wherever they went.
+// wherever they went. Since they are about to be killed, a process counts only
+// where its whole environment was read and the entry stands in it exactly.
 func strays(entry string) []int {
-	files, _ := filepath.Glob("/proc/[0-9]*/environ")
 	var pids []int
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil || !bytes.Contains(append([]byte{0}, data...), []byte("\x00"+entry+"\x00")) {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil || pid <= 1 || pid == os.Getpid() {
 			continue
 		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && pid != os.Getpid() {
+		if environ, err := os.ReadFile(file); err == nil && hasEntry(environ, entry) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// hasEntry reports whether an environment, as /proc shows it, has the entry.
+func hasEntry(environ []byte, entry string) bool {
+	return entry != "" && slices.Contains(strings.Split(string(environ), "\x00"), entry)
 }
 
 // memoryKills counts the processes that the kernel has killed for want of memory.

@@ -70,7 +70,11 @@ func RunShim(folder string, ready io.Writer) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	crashAt("shim:unlocked")
-	dir := gangDir(folder)
+	absolute, err := filepath.Abs(folder)
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "finding the gang's folder")
+	}
+	dir := gangDir(absolute)
 	if !dir.has(gangFile) {
 		return fault.Newf(fault.NotFound, "no gang in %s", folder)
 	}
