@@ -49,7 +49,6 @@ type Progress struct {
 	Tokens          int64     `json:"tokens"`
 	TokensPerSecond float64   `json:"tokens_per_second"`
 	CheckpointStep  int64     `json:"checkpoint_step"`
-	CheckpointAt    time.Time `json:"checkpoint_at,omitzero" doc:"when that checkpoint was first seen"`
 	EvalLoss        float64   `json:"eval_loss,omitempty"`
 	BaselineLoss    float64   `json:"baseline_loss,omitempty"`
 }

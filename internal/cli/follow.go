@@ -27,6 +27,7 @@ const (
 	followEvery = 250 * time.Millisecond // between looks at the run
 	logWait     = 5 * time.Second        // how long the server may hold back an empty log
 	queueEvery  = 2 * time.Second        // between looks at why the run waits
+	firstQueue  = 500 * time.Millisecond
 	curveHeight = 10
 	curveWidth  = 72
 )
@@ -104,8 +105,8 @@ func (f *follower) loop(ctx context.Context, signals <-chan os.Signal) (last v1.
 	var answers <-chan string
 	for states != nil || texts != nil {
 		readable := texts
-		if last.Attempts == 0 && states != nil {
-			readable = nil // where it was placed is told before what it writes
+		if answers != nil || (last.Attempts == 0 && states != nil) {
+			readable = nil // a question stands alone, and where it was placed is told before what it writes
 		}
 		select {
 		case <-ctx.Done():
@@ -118,8 +119,8 @@ func (f *follower) loop(ctx context.Context, signals <-chan os.Signal) (last v1.
 				continue
 			}
 			last = run
-			f.tell(ctx, run)
 			if answers == nil {
+				f.tell(ctx, run)
 				f.display.show(run)
 			}
 		case text, ok := <-readable:
@@ -172,7 +173,6 @@ func (f *follower) stop(ctx context.Context) error {
 	if fault.Is(err, fault.Conflict) {
 		return nil // it ended meanwhile
 	}
-	f.display.say("stopping " + f.id + "\n")
 	return err
 }
 
@@ -238,7 +238,7 @@ func (f *follower) tell(ctx context.Context, run v1.RunDetail) {
 		f.display.say(strings.TrimSpace(d.Verb+" "+d.Subject) + ": " + strings.Join(d.Reasons, " · ") + "\n")
 	}
 	if f.askedAt.IsZero() {
-		f.askedAt = time.Now() // most runs start at once
+		f.askedAt = time.Now().Add(firstQueue - queueEvery) // most runs start at once
 	}
 	if run.State != string(fleet.Queued) || time.Since(f.askedAt) < queueEvery {
 		return

@@ -36,7 +36,10 @@ type display struct {
 	lastStep  int64
 	first     v1.Progress // of this attempt, for the time that is left
 	attempt   int
-	drawn     bool // the live line is on the screen
+	saved     int64     // step of the last checkpoint
+	savedAt   time.Time // when it was first seen; zero where it was there before
+	seen      bool      // any progress was shown
+	drawn     bool      // the live line is on the screen
 	partial   string
 	plainAt   time.Time
 	plainDone float64
@@ -107,6 +110,13 @@ func (d *display) show(run v1.RunDetail) {
 	if d.first.At.IsZero() {
 		d.first = *current
 	}
+	if p.CheckpointStep != d.saved {
+		if d.saved != 0 || d.seen {
+			d.savedAt = p.At
+		}
+		d.saved = p.CheckpointStep
+	}
+	d.seen = true
 	if p.Step != d.lastStep && p.Loss != 0 {
 		d.losses = append(d.losses, p.Loss)
 		if len(d.losses) > lossPoints {
@@ -172,8 +182,8 @@ func (d *display) figures(run v1.RunDetail) []string {
 	}
 	parts = append(parts, showMoney(run.Cost)+" so far")
 	switch {
-	case !p.CheckpointAt.IsZero():
-		parts = append(parts, "checkpoint "+showSpan(max(0, d.now().Sub(p.CheckpointAt)))+" ago")
+	case !d.savedAt.IsZero():
+		parts = append(parts, "checkpoint "+showSpan(max(0, d.now().Sub(d.savedAt)))+" ago")
 	case p.CheckpointStep > 0:
 		parts = append(parts, "checkpoint at step "+humanize.Comma(p.CheckpointStep))
 	}
