@@ -40,7 +40,7 @@ func TestEveryTypeIsWholeAndSane(t *testing.T) {
 		if it.Chips < 1 || it.Domain < 1 || (it.Domain%it.Chips != 0 && it.Chips%it.Domain != 0) {
 			t.Errorf("%s: %d chips in domains of %d", name, it.Chips, it.Domain)
 		}
-		if it.Network < 0 || it.Network > 28800*bytesPerGbit || it.HostMemory < 0 || it.HostMemory > 8<<40 {
+		if it.Network <= 0 || it.Network > 28800*bytesPerGbit || it.HostMemory < 0 || it.HostMemory > 8<<40 {
 			t.Errorf("%s: network %g, memory %d", name, it.Network, it.HostMemory)
 		}
 		if strings.Contains(it.Name, " ") {
