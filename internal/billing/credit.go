@@ -101,11 +101,11 @@ func (v *hourView) expire(g gather, t *tally, by int64) {
 // earlier windows paid for it.
 func (v *hourView) take(g gather, c *clause, t *tally) {
 	uses := v.eligible(g, false)
-	var quantity num
-	net := int64(0)
-	for _, use := range uses {
-		quantity = quantity.add(use.quantity)
-		net += use.net
+	var quantity, open num
+	weights := make([]num, len(uses))
+	for i, use := range uses {
+		quantity, open = quantity.add(use.quantity), open.add(use.open)
+		weights[i] = use.open
 	}
 	before := t.count
 	t.count = before.add(quantity)
@@ -113,23 +113,15 @@ func (v *hourView) take(g gather, c *clause, t *tally) {
 	if start.cmp(before) < 0 {
 		start = before
 	}
-	made := takeFrom(t, t.count.sub(start), v.hour)
+	made := takeFrom(t, lesser(t.count.sub(start), open), v.hour)
 	if made.sign() <= 0 {
 		return
 	}
 	credit := t.round(-1, made.mul(numOf(c.TakeOrPay.Price.Exact())))
-	if credit > net {
-		t.rest[0] = t.rest[0].add(ofMicros(credit - net)) // given when the usage's own rounding is made up
-		credit = net
-	}
-	weights := make([]num, len(uses))
-	for i, use := range uses {
-		weights[i] = whole(max(use.net, 0))
-	}
 	for i, part := range share(credit, weights) {
 		if part != 0 {
 			uses[i].net -= part
-			v.book(g, MakeUp, uses[i].cell, made.mul(uses[i].quantity).div(quantity), -part, -part)
+			v.book(g, MakeUp, uses[i].cell, made.mul(uses[i].open).div(open), -part, -part)
 		}
 	}
 }

@@ -399,10 +399,12 @@ func (v *hourView) reduce(g gather, c *clause, t *tally) {
 	}
 }
 
-// countsFee reports whether fees of another clause are the concern of c: those
+// countsFee reports whether fees of another clause are the concern of c.
+func (v *hourView) countsFee(c *clause, by int) bool { return c.feesOf[by] }
+
+// concerns reports whether fees of the other clause are the concern of c: those
 // of its own contract, and those of its provider where c has no finer scope.
-func (v *hourView) countsFee(c *clause, by int) bool {
-	other := v.clauses[by]
+func (c *clause) concerns(other *clause) bool {
 	if other == c {
 		return false
 	}

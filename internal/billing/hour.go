@@ -6,6 +6,7 @@ import "slices"
 type cellUse struct {
 	cell     int
 	quantity num   // all of it
+	open     num   // what no commitment covers
 	list     int64 // micro-units at list price
 	net      int64 // micro-units billed so far, on demand
 	covered  int64 // micro-units effective, paid through fees
@@ -243,6 +244,7 @@ func (w *waterfall) price() {
 		if left.sign() <= 0 {
 			continue
 		}
+		w.used[c].open = left
 		cell, price := w.cells[c], w.epoch.prices[c]
 		if cell.reserved >= 0 {
 			w.priced(cell.reserved, Unused, c, left, price.rate)

@@ -24,6 +24,7 @@ type clause struct {
 	provider   string  // of the fee, where the scope names one
 	terminated bool    // ended early: what was committed beyond is the termination fee's matter
 	ends       []int64 // ends of the windows over which it accumulates
+	feesOf     []bool  // by clause: whether its fees are this one's concern
 }
 
 func (c *clause) active(hour int64) bool { return c.from < hour+hourSeconds && c.to > hour }
@@ -86,6 +87,9 @@ func compile(contracts []*contract.Contract) (*program, error) {
 		p.currency = units.USD
 	}
 	for i, c := range p.clauses {
+		for _, other := range p.clauses {
+			c.feesOf = append(c.feesOf, c.concerns(other))
+		}
 		if b := newBundle(c); b != nil {
 			p.bundle(b, i)
 		}
