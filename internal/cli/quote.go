@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/clock"
 	"github.com/switchyard-ai/switchyard/internal/estimate"
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -67,12 +69,11 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 	if err != nil {
 		return fault.Wrap(fault.NotFound, err, "workload")
 	}
-	now := clock.System()
-	models, err := a.knownModels()
+	now, err := asOf(flags.asOf)
 	if err != nil {
 		return err
 	}
-	w, err := workload.ParseWith(file, data, now, models)
+	w, err := workload.Parse(file, data, now)
 	if err != nil {
 		return err
 	}
@@ -86,8 +87,7 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 			return err
 		}
 	}
-	market := &quote.Market{Catalog: offers, Constants: estimate.Default(), Assumptions: scheduler.DefaultAssumptions()}
-	answer, err := market.Quote(cmd.Context(), quote.Request{Workload: w, File: filepath.Base(file), Pools: pools, Now: now})
+	answer, err := marketOf(offers).Quote(cmd.Context(), quote.Request{Workload: w, File: filepath.Base(file), Pools: pools, Now: now})
 	if err != nil {
 		return err
 	}
@@ -98,6 +98,43 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 	l.before = quoteHeader(w, answer) + "\n\n"
 	l.after = ruledOut(answer, flags) + quoteFooter(answer, pools, file)
 	return a.print(l)
+}
+
+func marketOf(offers *catalog.Catalog) *quote.Market {
+	return &quote.Market{Catalog: offers, Constants: estimate.Default(), Assumptions: scheduler.DefaultAssumptions()}
+}
+
+// meritOrder is the short merit order that a run shows: where it could have
+// run and what that would have cost. It is empty where the workload cannot be
+// quoted: a run needs no model.
+func (a *app) meritOrder(ctx context.Context, p *plane, file string, data []byte) (string, error) {
+	now := clock.System()
+	w, err := workload.Parse(file, data, now)
+	if err != nil || w.Unquotable() != "" {
+		return "", nil // submitting tells the faults
+	}
+	offers, err := a.loadCatalog(nil)
+	if err != nil {
+		return "", err
+	}
+	pools, err := p.pools(ctx)
+	if err != nil {
+		return "", err
+	}
+	answer, err := marketOf(offers).Quote(ctx, quote.Request{Workload: w, File: filepath.Base(file), Pools: pools, Now: now})
+	if err != nil {
+		return "", err
+	}
+	const places = 4
+	var b strings.Builder
+	flags := quoteFlags{limit: places}
+	l := quoteListing(answer, false, flags)
+	l.before = "the merit order: " + quoteHeader(w, answer) + "\n\n"
+	l.after = ruledOut(answer, flags) + fmt.Sprintf("All of it: yard quote %s\n\n", file)
+	if err := writeTable(&b, l); err != nil {
+		return "", err
+	}
+	return b.String(), nil
 }
 
 var quoteColumns = []column{

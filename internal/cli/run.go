@@ -53,8 +53,15 @@ func (a *app) run(ctx context.Context, file string, s v1.Submission, detach bool
 		return err
 	}
 	return a.with(ctx, func(p *plane) error {
+		order, err := a.meritOrder(ctx, p, file, data)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprint(a.stdout, order); err != nil {
+			return err
+		}
 		var run v1.RunDetail
-		err := p.try(ctx, func(c *client.Client) error {
+		err = p.try(ctx, func(c *client.Client) error {
 			var err error
 			run, err = c.Submit(ctx, s)
 			return err
