@@ -19,10 +19,10 @@ const usage = `usage: gpt train|sample|bench [flags]
   bench    measure the portable and the vector path, side by side
 `
 
-// stopped is the exit code after SIGTERM, once the checkpoint is written: 128 + the signal's number, as shells count.
+// stopped is the exit code after SIGTERM, once a checkpoint is written if there was a step: 128 + the signal's number, as shells count.
 const stopped = 143
 
-var errStopped = errors.New("stopped by a signal after a checkpoint")
+var errStopped = errors.New("stopped by a signal")
 
 func main() { os.Exit(run(context.Background(), os.Args[1:])) }
 

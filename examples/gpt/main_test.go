@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"os"
@@ -253,6 +254,20 @@ func TestTwoRanksEndWhereOneDoes(t *testing.T) {
 	}
 	if outs[1] != "" {
 		t.Fatalf("rank 1 printed %q", outs[1])
+	}
+}
+
+func TestToldToStopWhileWaitingForRanksItLeaves(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var told atomic.Bool
+	told.Store(true)
+	for rank := range 2 {
+		o := small(library(t), t.TempDir())
+		o.place = place{rank: rank, size: 2, master: "127.0.0.1:0"}
+		if err := trainRun(ctx, o, io.Discard, &told); !errors.Is(err, errStopped) {
+			t.Fatalf("rank %d ended with %v", rank, err)
+		}
 	}
 }
 

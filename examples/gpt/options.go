@@ -141,7 +141,7 @@ func goRoot(ctx context.Context) (string, error) {
 			return root, nil
 		}
 	}
-	//nolint:staticcheck // deprecated because it may be wrong elsewhere; it is the fallback where there is no go command
+	//lint:ignore SA1019 it may be wrong on another machine, and is the fallback where there is no go command
 	if root := runtime.GOROOT(); root != "" {
 		return root, nil
 	}

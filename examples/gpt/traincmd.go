@@ -39,6 +39,7 @@ func trainCommand(ctx context.Context, args []string) error {
 		select {
 		case <-signals:
 			stop.Store(true)
+			cancel() // ends the wait for other ranks; steps do not look at it
 		case <-ctx.Done():
 		}
 	}()
@@ -64,7 +65,10 @@ func trainRun(ctx context.Context, o *options, out io.Writer, stop *atomic.Bool)
 		j.out = io.Discard
 	}
 	peers, err := j.prepare(ctx)
-	if err != nil {
+	switch {
+	case err != nil && stop.Load():
+		return errors.Join(errStopped, err)
+	case err != nil:
 		return err
 	}
 	defer peers.Close()
