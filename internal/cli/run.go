@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -70,11 +71,33 @@ func (a *app) run(ctx context.Context, file string, s v1.Submission, detach bool
 			return a.refused(err)
 		}
 		if detach {
-			_, err := fmt.Fprintf(a.stdout, "run %s is submitted; follow it: yard logs -f %s\n", run.ID, run.ID)
-			return err
+			return a.leave(ctx, p, run)
 		}
 		return a.follow(ctx, p, run)
 	})
+}
+
+// placing is how long yard run --detach waits to say where the run went.
+const placing = 3 * time.Second
+
+// leave says where a run went, or why it waits, and leaves it to itself.
+func (a *app) leave(ctx context.Context, p *plane, run v1.RunDetail) error {
+	f := &follower{app: a, plane: p, id: run.ID, display: newDisplay(a.stdout)}
+	for deadline := time.Now().Add(placing); ; {
+		f.tell(ctx, run)
+		if run.Attempts > 0 || f.waited != "" || time.Now().After(deadline) {
+			break
+		}
+		if !sleep(ctx, connectEvery) {
+			return ctx.Err()
+		}
+		var err error
+		if run, err = f.get(ctx); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(a.stdout, "run %s is %s; follow it: yard logs -f %s\n", run.ID, run.State, run.ID)
+	return err
 }
 
 // submissionKey makes a submission safe to repeat when the answer is lost.

@@ -20,6 +20,9 @@ import (
 // to release the state directory.
 const handover = 30 * time.Second
 
+// lastCommand is how long yard up waits for a command that is just ending.
+const lastCommand = 3 * time.Second
+
 func (a *app) upCommand() *cobra.Command {
 	var background bool
 	cmd := &cobra.Command{
@@ -47,7 +50,7 @@ func (a *app) up(ctx context.Context, background bool) error {
 	}
 	options := daemon.Options{
 		Config: c, Version: version(), TCP: !background,
-		Log: slog.New(slog.NewTextHandler(a.stderr, nil)),
+		Log: slog.New(slog.NewTextHandler(a.stderr, nil)), LockWait: lastCommand,
 	}
 	if background {
 		options.LockWait = handover

@@ -20,7 +20,11 @@ const shimSubcommand = "shim"
 
 // openStore opens the one store that there is: SQLite in the state directory.
 func openStore(ctx context.Context, stateDir string) (store.Store, error) {
-	return sqlite.Open(ctx, databasePath(stateDir))
+	opened, err := sqlite.Open(ctx, databasePath(stateDir))
+	if err != nil {
+		return nil, err // not a typed nil
+	}
+	return opened, nil
 }
 
 func databasePath(stateDir string) string { return filepath.Join(stateDir, "state.db") }
