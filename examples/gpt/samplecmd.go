@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	defaultPrompt      = "// "
-	defaultTemperature = 0.7
+	defaultPrompt      = "func "
+	defaultTemperature = 0.6
 )
 
 // sampleCommand prints text from the newest checkpoint.
