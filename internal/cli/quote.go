@@ -163,6 +163,9 @@ func quoteListing(q *quote.Quote, exact bool, flags quoteFlags) listing {
 		}
 		return l
 	}
+	if q.Kind == workload.KindService {
+		return servicesListing(q, flags)
+	}
 	l := listing{document: q, columns: quoteColumns}
 	for _, place := range shown(q, flags) {
 		l.cells = append(l.cells, quoteCells(place, q.Candidates[place]))
@@ -201,7 +204,7 @@ func shown(q *quote.Quote, flags quoteFlags) []int {
 func quoteCells(place int, c *scheduler.RankedCandidate) []string {
 	return []string{
 		strconv.Itoa(place + 1), where(c), units.Grouped(int64(c.Chips)), c.Chip, rate(c.TokensPerSecond) + " tok/s", span(c.Seconds),
-		c.Cost.Short(), perMillion(c), sure(c),
+		c.Cost.Short(), short(c.CostPerMillion), sure(c),
 	}
 }
 
@@ -214,14 +217,6 @@ func where(c *scheduler.RankedCandidate) string {
 		words = append(words, "(connected: "+c.Site+")")
 	}
 	return strings.Join(words, " ")
-}
-
-func perMillion(c *scheduler.RankedCandidate) string {
-	amount, err := units.ParseAmount(strconv.FormatFloat(c.CostPerMillion.Float64(), 'f', 6, 64), c.CostPerMillion.Currency)
-	if err != nil {
-		return "?"
-	}
-	return amount.Short()
 }
 
 // sure says how wide the 80% interval of the cost is.
@@ -276,6 +271,12 @@ func quoteHeader(w *workload.Workload, q *quote.Quote) string {
 	if t := w.Training; t != nil {
 		words = append(words, rate(float64(t.Tokens))+" tokens", "seq "+units.Grouped(int64(t.SequenceLength)), "batch "+units.Grouped(int64(t.GlobalBatch)))
 	}
+	if s := w.Service; s != nil {
+		words = append(words, fmt.Sprintf("%.3g requests/s, peak × %.3g", s.Traffic.RequestsPerSecond, max(1, s.Traffic.PeakFactor)), perRequest(s.Request))
+	}
+	if b := w.Batch; b != nil {
+		words = append(words, units.Grouped(b.Total())+" requests", perRequest(b.Request))
+	}
 	words = append(words, string(w.Precision))
 	if !w.Deadline.IsZero() {
 		words = append(words, "by "+w.Deadline.String())
@@ -285,6 +286,10 @@ func quoteHeader(w *workload.Workload, q *quote.Quote) string {
 	}
 	return fmt.Sprintf("%s      %s candidates, %s feasible, %d connected", strings.Join(words, " · "),
 		units.Grouped(int64(q.Considered)), units.Grouped(int64(q.Feasible)), q.Connected)
+}
+
+func perRequest(r workload.Request) string {
+	return fmt.Sprintf("%s tokens in, %s out", units.Grouped(int64(r.InputTokens)), units.Grouped(int64(r.OutputTokens)))
 }
 
 // ruledOut lists why places are not in the merit order, one line for each
@@ -302,7 +307,6 @@ func ruledOut(q *quote.Quote, flags quoteFlags) string {
 		}
 	}
 	for _, c := range q.Candidates {
-		reason := strings.Join(c.Reasons, "; ")
 		key := c.Provider + c.InstanceType
 		if !flags.all {
 			key = c.Chip + string(c.Option) // one line for each chip is enough to see why
@@ -319,12 +323,20 @@ func ruledOut(q *quote.Quote, flags quoteFlags) string {
 		if !c.Cost.IsZero() {
 			cost = " (would cost " + c.Cost.Short() + ")"
 		}
-		fmt.Fprintf(&b, " ✗  %-46s %s%s\n", where(c), reason, cost)
+		fmt.Fprintf(&b, " ✗  %-46s %s%s\n", where(c), inOneLine(c.Reasons, flags.all), cost)
 	}
 	if more > 0 {
 		fmt.Fprintf(&b, " ✗  and %d more kinds (--all)\n", more)
 	}
 	return b.String()
+}
+
+// inOneLine is the first reason and how many more there are, or all of them.
+func inOneLine(reasons []string, all bool) string {
+	if all || len(reasons) < 2 {
+		return strings.Join(reasons, "; ")
+	}
+	return fmt.Sprintf("%s; and %d more", reasons[0], len(reasons)-1)
 }
 
 func quoteFooter(q *quote.Quote, pools []fleet.Pool, file string) string {

@@ -55,8 +55,10 @@ func (m *Market) Quote(ctx context.Context, r Request) (*Quote, error) {
 	switch w.Kind {
 	case workload.KindTraining:
 		candidates, err = m.training(ctx, r)
-	default:
-		return nil, fault.Newf(fault.Invalid, "%s: a %s is not quoted yet", r.File, w.Kind)
+	case workload.KindService:
+		candidates, err = m.services(ctx, r)
+	case workload.KindBatch:
+		candidates, err = m.batches(ctx, r)
 	}
 	if err != nil {
 		return nil, err
@@ -113,12 +115,39 @@ func (m *Market) pool(ctx context.Context, r Request, terms scheduler.Terms, poo
 	if pool.Provider == "local" {
 		assumptions.SetUpSeconds = localSetUp
 	}
-	offer := catalog.Offer{Type: kind, Region: pool.Region, Option: catalog.Option(pool.Option), Price: pool.Rate, Source: pool.RateSource}
-	ranked := scheduler.Rank(terms, speeds, []catalog.Offer{offer}, r.Prices, assumptions, r.Now)
+	ranked := scheduler.Rank(terms, speeds, []catalog.Offer{poolOffer(pool, kind)}, r.Prices, assumptions, r.Now)
 	for _, c := range ranked {
 		c.Connected, c.Site = true, pool.Site
 	}
 	return ranked, nil
+}
+
+// offersAndPools returns the catalog's offers with those of the connected
+// pools, at their own rates, and the site of each connected type.
+func (m *Market) offersAndPools(r Request) ([]catalog.Offer, map[string]string, error) {
+	offers := append([]catalog.Offer{}, m.Catalog.Offers...)
+	connected := map[string]string{}
+	for _, pool := range r.Pools {
+		kind, err := m.typeOf(pool)
+		if err != nil {
+			return nil, nil, err
+		}
+		offers = append(offers, poolOffer(pool, kind))
+		connected[pool.Provider+" "+kind.Name] = pool.Site
+	}
+	return offers, connected, nil
+}
+
+func poolOffer(pool fleet.Pool, kind *catalog.InstanceType) catalog.Offer {
+	return catalog.Offer{Type: kind, Region: pool.Region, Option: catalog.Option(pool.Option), Price: pool.Rate, Source: pool.RateSource}
+}
+
+func markConnected(ranked []*scheduler.RankedCandidate, connected map[string]string) {
+	for _, c := range ranked {
+		if site, ok := connected[c.Provider+" "+c.InstanceType]; ok {
+			c.Connected, c.Site = true, site
+		}
+	}
 }
 
 // typeOf returns the instance type of a pool: the catalog's, or one made from

@@ -163,3 +163,70 @@ func BenchmarkQuoteWarm(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "candidates/s")
 }
+
+func TestServiceKeepsItsSLOAtTheLeastPrice(t *testing.T) {
+	q := ask(t, market(t), "chat-service/service.yaml")
+	w := example(t, "chat-service/service.yaml")
+	peak := w.Service.Traffic.RequestsPerSecond * w.Service.Traffic.PeakFactor
+	if q.Feasible == 0 {
+		t.Fatal("nothing is feasible")
+	}
+	for i, c := range q.Candidates[:q.Feasible] {
+		s := c.Served
+		if s == nil || s.RequestsPerSec < peak || s.Replicas < w.Service.Replicas.Min || s.Replicas > w.Service.Replicas.Max {
+			t.Errorf("candidate %d does not carry %g requests/s: %+v", i+1, peak, s)
+			continue
+		}
+		if s.TTFT > 0.3 || s.TPOT > 0.03 {
+			t.Errorf("candidate %d misses the SLO: %+v", i+1, s)
+		}
+		if c.Chips > 0 && s.CostPerMillionOu.Sign() <= 0 {
+			t.Errorf("candidate %d costs nothing per output token", i+1)
+		}
+	}
+}
+
+func TestLooserSLOIsNeverDearer(t *testing.T) {
+	strict, loose := example(t, "chat-service/service.yaml"), example(t, "chat-service/service.yaml")
+	loose.Service.SLO = workload.SLO{}
+	loose.Service.Replicas = workload.Replicas{}
+	strict.Service.Replicas = workload.Replicas{}
+	cheapest := func(w *workload.Workload) int64 {
+		q, err := market(t).Quote(t.Context(), Request{Workload: w, File: "x", Now: noon})
+		if err != nil || q.Feasible == 0 {
+			t.Fatal(q, err)
+		}
+		return q.Candidates[0].Cost.Micros
+	}
+	if a, b := cheapest(strict), cheapest(loose); b > a {
+		t.Errorf("without an SLO %d micros an hour, with one %d", b, a)
+	}
+}
+
+func TestImpossibleSLOSaysWhichBound(t *testing.T) {
+	w := example(t, "chat-service/service.yaml")
+	w.Service.SLO.TPOT.P50 = units.Duration(time.Microsecond)
+	q, err := market(t).Quote(t.Context(), Request{Workload: w, File: "x", Now: noon})
+	if err != nil || q.Feasible != 0 {
+		t.Fatal(q.Feasible, err)
+	}
+	for _, c := range q.Candidates {
+		if strings.Contains(strings.Join(c.Reasons, ";"), "misses tpot p50 of 1µs") {
+			return
+		}
+	}
+	t.Error("no candidate says which bound it misses")
+}
+
+func TestBatchIsPricedWhole(t *testing.T) {
+	w := example(t, "label-batch/batch.yaml")
+	q := ask(t, market(t), "label-batch/batch.yaml")
+	tokens := float64(w.Batch.Total()) * float64(w.Batch.Request.InputTokens+w.Batch.Request.OutputTokens)
+	best := q.Candidates[0]
+	if !best.Feasible || best.Seconds*best.TokensPerSecond < tokens {
+		t.Errorf("%d chips do %g tokens/s for %g s: fewer than %g tokens", best.Chips, best.TokensPerSecond, best.Seconds, tokens)
+	}
+	if best.Cost.Micros > w.Budget.Micros {
+		t.Errorf("%s is over the budget", best.Cost)
+	}
+}

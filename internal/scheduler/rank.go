@@ -49,7 +49,7 @@ type Terms struct {
 	Workload *workload.Workload
 	File     string  // for messages: where the variants are written
 	Tokens   float64 // to train on
-	Params   float64 // of the model, for the size of checkpoints
+	Params   float64 // of the model, for the size of checkpoints; 0: there are none
 }
 
 // Price is what an offer costs per node-hour: its list price, and what one more
@@ -89,6 +89,7 @@ type RankedCandidate struct {
 	ListRate        units.Rate   `json:"list_rate"`     // per node-hour
 	MarginalRate    units.Rate   `json:"marginal_rate"` // per node-hour, contracts considered
 	Status          string       `json:"status"`
+	Served          *Served      `json:"served,omitempty"` // services only
 
 	Feasible  bool     `json:"feasible"`
 	Connected bool     `json:"connected"`
@@ -161,23 +162,30 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
+// newCandidate is an offer at a size with its price and what excludes it.
+func newCandidate(offer catalog.Offer, nodes int, price Price, excluded []string) *RankedCandidate {
+	return &RankedCandidate{
+		Provider: offer.Type.Provider, Region: offer.Region, InstanceType: offer.Type.Name, Option: offer.Option,
+		Chip: offer.Type.Chip.ID, Chipmaker: offer.Type.Chip.Maker, Chips: nodes * offer.Type.Chips, Nodes: nodes,
+		ListRate: price.List, MarginalRate: price.Marginal, Reasons: append([]string{}, excluded...),
+	}
+}
+
 // judge prices one candidate and collects every reason against it.
 func judge(terms Terms, offer catalog.Offer, speed *Speed, price Price, excluded []string, a Assumptions, now time.Time) *RankedCandidate {
-	c := &RankedCandidate{
-		Provider: offer.Type.Provider, Region: offer.Region, InstanceType: offer.Type.Name, Option: offer.Option,
-		Chip: offer.Type.Chip.ID, Chipmaker: offer.Type.Chip.Maker,
-		Chips: speed.Nodes * offer.Type.Chips, Nodes: speed.Nodes, Parallelism: speed.Parallelism,
-		ListRate: price.List, MarginalRate: price.Marginal, Status: speed.Status,
-		Step: speed.Parts, Reasons: append([]string{}, excluded...),
-	}
+	c := newCandidate(offer, speed.Nodes, price, excluded)
+	c.Parallelism, c.Status, c.Step = speed.Parallelism, speed.Status, speed.Parts
 	if speed.Infeasible != "" {
 		c.Reasons = append(c.Reasons, speed.Infeasible)
 		return c
 	}
 	c.TokensPerSecond = speed.TokensPerSecond
 	work := terms.Tokens / speed.TokensPerSecond
-	every := time.Duration(terms.Workload.CheckpointOf(offer.Type.Chip.Family).Every).Seconds()
-	g := a.goodput(terms.Params, c.Chips, c.Nodes, offer.Option, every)
+	g := goodput{}
+	if terms.Params > 0 {
+		every := time.Duration(terms.Workload.CheckpointOf(offer.Type.Chip.Family).Every).Seconds()
+		g = a.goodput(terms.Params, c.Chips, c.Nodes, offer.Option, every)
+	}
 	c.Whole = wholeRun(work, g, a, offer.Option)
 	billed := 0.0
 	for _, part := range c.Whole {
