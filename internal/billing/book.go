@@ -50,6 +50,12 @@ type hourState struct {
 
 const daySeconds = 24 * hourSeconds
 
+// Bounds of a row of usage: in units, and in units of money at list price.
+const (
+	largestQuantity = 1_000_000_000_000_000
+	largestRow      = 100_000_000_000
+)
+
 // NewBook prepares contracts for billing. They must agree on a currency.
 func NewBook(contracts []*contract.Contract) (*Book, error) {
 	p, err := compile(contracts)
@@ -141,6 +147,9 @@ func (b *Book) Add(line int, from, to time.Time, quantity Quantity) error {
 	start, end := from.Unix(), to.Unix()
 	if end <= start {
 		return fault.New(fault.Invalid, "usage must end after it starts")
+	}
+	if list := b.cells[b.lineCells[line]].list; quantity.cmp(whole(largestQuantity)) > 0 || quantity.mul(list).cmp(whole(largestRow)) > 0 {
+		return fault.Newf(fault.Invalid, "%s units are too many to bill", quantity)
 	}
 	for hour := floorHour(start); hour < end; hour += hourSeconds {
 		part := quantity.num

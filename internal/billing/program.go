@@ -87,6 +87,9 @@ func compile(contracts []*contract.Contract) (*program, error) {
 		p.currency = units.USD
 	}
 	for i, c := range p.clauses {
+		if err := c.bounded(); err != nil {
+			return nil, err
+		}
 		for _, other := range p.clauses {
 			c.feesOf = append(c.feesOf, c.concerns(other))
 		}
@@ -98,6 +101,32 @@ func compile(contracts []*contract.Contract) (*program, error) {
 	sort.SliceStable(p.bundles, func(i, j int) bool { return p.bundleBefore(p.bundles[i], p.bundles[j]) })
 	sort.Slice(p.breaks, func(i, j int) bool { return p.breaks[i] < p.breaks[j] })
 	return p, nil
+}
+
+// largestSum bounds what one clause commits to, in units of money: sums are
+// kept in int64 micro-units, which end at nine times as much.
+const largestSum = 1_000_000_000_000
+
+// bounded refuses a clause whose sums could not be booked.
+func (c *clause) bounded() error {
+	upfront, recurring := c.fee()
+	sums := []num{upfront, recurring}
+	if c.Ramp != nil {
+		for _, step := range c.Ramp.Schedule {
+			hours := lowest(c.to-c.from, hourSeconds)
+			sums = append(sums, numOf(step.Quantity.Exact()).mul(numOf(c.Ramp.Price.Exact())).mul(hours))
+		}
+	}
+	var committed num
+	for w := range c.agreedWindows() {
+		committed = committed.add(c.committed(w))
+	}
+	for _, sum := range append(sums, committed) {
+		if sum.cmp(whole(largestSum)) > 0 {
+			return fault.Newf(fault.Invalid, "contract %s, clause %s: its sums exceed a trillion", c.contract.Name, c.Name)
+		}
+	}
+	return nil
 }
 
 func newClause(c *contract.Contract, inner *contract.Clause) *clause {

@@ -131,8 +131,8 @@ func (b *Book) commitWindow(c *clause, t *tally, window int, over bool, s *Statu
 }
 
 func (b *Book) covenantStatus(c *clause, t *tally, s *Status) {
-	s.Measured = true
 	covenant := c.ChipCovenant
+	s.Measured = covenant.Megawatts != nil || t.of.sign() > 0
 	on, of := t.count, t.of
 	if covenant.Megawatts != nil {
 		s.Floor = Quantity{numOf(covenant.Megawatts.Exact())}

@@ -78,6 +78,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.restoreCommand(),
 		a.upCommand(),
 		a.billCommand(),
+		a.contractsCommand(),
 		a.versionCommand(),
 		a.chipsCommand(),
 		a.estimateCommand(),

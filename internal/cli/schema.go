@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchyard-ai/switchyard/internal/catalog"
+	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/spec"
 	"github.com/switchyard-ai/switchyard/internal/units"
@@ -29,6 +30,7 @@ func fileKinds() []fileKind {
 		{string(workload.KindTraining), "a training run", workload.TrainingFile{}},
 		{string(workload.KindService), "an inference service", workload.ServiceFile{}},
 		{string(workload.KindBatch), "a batch of requests", workload.BatchFile{}},
+		{contract.Kind, "terms signed with a provider", contract.Contract{}},
 		{catalog.KindOverlay, "own prices, discounts, instance types and regions", catalog.OverlayFile{}},
 	}
 }
@@ -99,6 +101,10 @@ const (
 	bytesPattern    = `^\s*[0-9][0-9,_]*(\.[0-9]+)?\s*([KMGTPkmgtp][iI]?)?[Bb]?\s*$`
 	durationPattern = `^\s*([0-9]+(\.[0-9]+)?\s*[dDwW]|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+|0)\s*$`
 	decimalPattern  = `^\s*[0-9]+(\.[0-9]+)?\s*$`
+	numberPattern   = `^\s*[0-9][0-9,_]*(\.[0-9]+)?\s*[KMBTkmbt]?\s*$`
+	sharePattern    = `^\s*[0-9]+(\.[0-9]+)?\s*%?\s*$`
+	instantPattern  = `^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2}))?\s*$`
+	spanPattern     = `^\s*[0-9]{1,5} ?(d|days?|w|weeks?|mo|months?|y|years?)\s*$`
 	currencyPattern = `^[A-Z]{3}$`
 	deadlinePattern = `^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))?$`
 	budgetPattern   = `^\s*([$€£]\s*[0-9][0-9,_]*(\.[0-9]+)?\s*[KMBkmb]?(\s*[A-Z]{3})?|[0-9][0-9,_]*(\.[0-9]+)?\s*[KMBkmb]?\s*[A-Z]{3})\s*$`
@@ -127,6 +133,9 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[map[string]string]():
 		return &jsonschema.Schema{Type: "object", AdditionalProperties: scalar()}
 	}
+	if schema := contractType(t); schema != nil {
+		return schema
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return enumOf(t)
@@ -137,6 +146,24 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 			element.Version = ""
 			return &jsonschema.Schema{Type: "object", PropertyNames: names, AdditionalProperties: element, MinProperties: &one}
 		}
+	}
+	return nil
+}
+
+// contractType is the schema of the values of contract files.
+func contractType(t reflect.Type) *jsonschema.Schema {
+	numberOr := func(pattern string, examples ...any) *jsonschema.Schema {
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number", Minimum: "0"}, {Type: "string", Pattern: pattern}}, Examples: examples}
+	}
+	switch t {
+	case reflect.TypeFor[contract.Number]():
+		return numberOr(numberPattern, "38B", 0.0425)
+	case reflect.TypeFor[contract.Share]():
+		return numberOr(sharePattern, "30%", 0.3)
+	case reflect.TypeFor[contract.Instant]():
+		return textForm(instantPattern, "2025-11-03", "2026-03-02T11:30:00Z")
+	case reflect.TypeFor[contract.Span]():
+		return textForm(spanPattern, "30d", "24mo", "2y")
 	}
 	return nil
 }

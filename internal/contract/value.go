@@ -33,9 +33,17 @@ func (n *Number) UnmarshalText(text []byte) error {
 	if value.Sign() < 0 {
 		return fault.Newf(fault.Invalid, "found %q; it must not be negative", clip(string(text)))
 	}
-	n.Decimal = value.Shift(shift)
+	value = value.Shift(shift)
+	if value.Cmp(decimal.New(1, largestNumber)) > 0 {
+		return fault.Newf(fault.Invalid, "found %q; at most a trillion (1T) is taken", clip(string(text)))
+	}
+	n.Decimal = value
 	return nil
 }
+
+// largestNumber is the power of ten that bounds numbers: sums of money are
+// kept in int64 micro-units, which end at nine trillion.
+const largestNumber = 12
 
 // Exact returns the number as a rational.
 func (n Number) Exact() *big.Rat { return n.Decimal.Rat() }

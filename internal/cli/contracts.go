@@ -1,0 +1,430 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"os"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchyard-ai/switchyard/internal/billing"
+	"github.com/switchyard-ai/switchyard/internal/clock"
+	"github.com/switchyard-ai/switchyard/internal/contract"
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/spec"
+)
+
+// contractFlags are what the contracts commands are asked for.
+type contractFlags struct {
+	contracts []string
+	usage     []string
+	at        string
+	report    string
+}
+
+func (a *app) contractsCommand() *cobra.Command {
+	var f contractFlags
+	cmd := a.withOutput(&cobra.Command{
+		Use:   "contracts --contracts DIR [--usage FILE.csv]",
+		Short: "Where contracts stand: committed, retired, remaining, and what binds next",
+		Long: "Contracts shows every clause that commits to something, billed from the start of the\n" +
+			"contracts up to a date (--at; the end of the usage where absent).",
+		Example: "  yard contracts --contracts examples/contracts --at 2026-06-01\n" +
+			"  yard contracts show aws-2025 --contracts examples/contracts --usage june.csv\n" +
+			"  yard contracts check examples/contracts",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.contracts("", f) },
+	})
+	f.add(cmd)
+	show := a.withOutput(&cobra.Command{
+		Use:   "show CONTRACT",
+		Short: "One contract: its clauses, where each stands, and what binds next",
+		Args:  cobra.ExactArgs(1),
+		RunE:  func(_ *cobra.Command, args []string) error { return a.contracts(args[0], f) },
+	})
+	f.add(show)
+	check := a.withOutput(&cobra.Command{
+		Use:   "check FILE…",
+		Short: "Check contract files, and find clauses that cannot be kept together",
+		Args:  cobra.MinimumNArgs(1),
+		RunE:  func(_ *cobra.Command, args []string) error { return a.checkContracts(args) },
+	})
+	cmd.AddCommand(show, check)
+	return cmd
+}
+
+func (f *contractFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.contracts, "contracts", nil, "contract files, or directories of them")
+	cmd.Flags().StringSliceVar(&f.usage, "usage", nil, "usage files (CSV)")
+	cmd.Flags().StringVar(&f.at, "at", "", "as of this date (default: the end of the usage, or now)")
+	cmd.Flags().StringVar(&f.report, "report", "", "also write burn-down charts to this HTML `FILE`")
+}
+
+// statusJSON is where a clause stands; its field names are stable.
+type statusJSON struct {
+	Contract           string       `json:"contract"`
+	Clause             string       `json:"clause"`
+	Kind               string       `json:"kind"`
+	From               time.Time    `json:"from"`
+	To                 time.Time    `json:"to"`
+	WindowFrom         time.Time    `json:"window_from"`
+	WindowTo           time.Time    `json:"window_to"`
+	Committed          json.Number  `json:"committed"`
+	Retired            json.Number  `json:"retired"`
+	Remaining          json.Number  `json:"remaining"`
+	ProjectedShortfall json.Number  `json:"projected_shortfall"`
+	LifeCommitted      json.Number  `json:"life_committed"`
+	LifeRetired        json.Number  `json:"life_retired"`
+	Share              *json.Number `json:"share,omitempty"`
+	Floor              *json.Number `json:"floor,omitempty"`
+	Credit             json.Number  `json:"credit"`
+	MakeUpBank         json.Number  `json:"make_up_bank"`
+	Next               *time.Time   `json:"next,omitempty"`
+	NextWhat           string       `json:"next_what,omitempty"`
+	Notes              []string     `json:"notes,omitempty"`
+
+	burn []float64
+}
+
+type contractsJSON struct {
+	At       time.Time    `json:"at"`
+	Currency string       `json:"currency"`
+	Clauses  []statusJSON `json:"clauses"`
+	Shares   []shareJSON  `json:"committed_by_counterparty"`
+	HHI      json.Number  `json:"hhi"`
+}
+
+type shareJSON struct {
+	Counterparty string      `json:"counterparty"`
+	Committed    json.Number `json:"committed"`
+	Share        json.Number `json:"share"`
+}
+
+func (a *app) contracts(only string, f contractFlags) error {
+	if len(f.contracts) == 0 {
+		return fault.New(fault.Invalid, "--contracts is needed: contract files, or a directory of them (docs/contracts.md)")
+	}
+	contracts, err := loadContracts(f.contracts)
+	if err != nil {
+		return err
+	}
+	book, err := billing.NewBook(contracts)
+	if err != nil {
+		return err
+	}
+	for _, file := range f.usage {
+		if err := a.readUsage(file, billFlags{}, book); err != nil {
+			return err
+		}
+	}
+	at, err := contractsAt(f.at, book)
+	if err != nil {
+		return err
+	}
+	from, _, _ := book.Life()
+	if start, _, some := book.Span(); some && start.Before(from) {
+		from = start
+	}
+	if at.Before(from.Add(time.Hour)) {
+		from = at.Add(-time.Hour)
+	}
+	book.Settle(from, at, func(billing.Charge) {})
+	doc, err := contractsDocument(contracts, book, at, only)
+	if err != nil {
+		return err
+	}
+	if f.report != "" {
+		if err := writeContractsReport(f.report, doc); err != nil {
+			return err
+		}
+	}
+	return a.print(contractsListing(doc, only))
+}
+
+func contractsAt(text string, book *billing.Book) (time.Time, error) {
+	if text != "" {
+		at, err := contract.ParseInstant(text)
+		if err != nil {
+			return at, fault.Newf(fault.Invalid, "--at: %s", err)
+		}
+		return at, nil
+	}
+	if _, end, some := book.Span(); some {
+		return end, nil
+	}
+	return clock.System().UTC().Truncate(time.Hour), nil
+}
+
+func contractsDocument(contracts []*contract.Contract, book *billing.Book, at time.Time, only string) (contractsJSON, error) {
+	doc := contractsJSON{At: at, Currency: string(book.Currency()), Clauses: []statusJSON{}}
+	var names []string
+	byName := map[string]*contract.Contract{}
+	for _, c := range contracts {
+		names = append(names, c.Name)
+		byName[c.Name] = c
+	}
+	if only != "" && byName[only] == nil {
+		return doc, fault.Newf(fault.NotFound, "no contract %q%s", only, spec.DidYouMean(only, names))
+	}
+	committed := map[string]int64{}
+	known := map[contract.Party]statusJSON{}
+	for _, s := range book.Status() {
+		committed[byName[s.Contract].Counterparty] += floorOf(s)
+		known[contract.Party{Contract: s.Contract, Clause: s.Clause}] = statusOf(s)
+	}
+	for _, c := range contracts {
+		for i := range c.Clauses {
+			clause := &c.Clauses[i]
+			s, found := known[contract.Party{Contract: c.Name, Clause: clause.Name}]
+			s.Notes = append(s.Notes, clauseNotes(c, clause, at)...)
+			if !found {
+				s.Contract, s.Clause, s.Kind, s.From, s.To = c.Name, clause.Name, clause.Kind(), c.Starts(clause), c.Ends(clause)
+				s.WindowFrom, s.WindowTo = s.From, s.To
+				s.Committed, s.Retired, s.Remaining, s.ProjectedShortfall = "0", "0", "0", "0"
+				s.LifeCommitted, s.LifeRetired, s.Credit, s.MakeUpBank = "0", "0", "0", "0"
+			}
+			if (only == "" && found) || only == c.Name {
+				doc.Clauses = append(doc.Clauses, s)
+			}
+		}
+	}
+	doc.Shares, doc.HHI = concentration(committed)
+	return doc, nil
+}
+
+// floorOf is what a clause commits to pay over its life.
+func floorOf(s billing.Status) int64 {
+	switch s.Kind {
+	case "chip_covenant", "discount", "monthly_minimum":
+		return 0
+	}
+	return s.Life
+}
+
+// concentration returns shares of what is committed and their Herfindahl-
+// Hirschman index, the sum of squared percentages.
+func concentration(committed map[string]int64) ([]shareJSON, json.Number) {
+	total := int64(0)
+	var names []string
+	for name, micros := range committed {
+		if micros > 0 {
+			names = append(names, name)
+			total += micros
+		}
+	}
+	sort.Slice(names, func(i, j int) bool {
+		x, y := committed[names[i]], committed[names[j]]
+		return x > y || x == y && names[i] < names[j]
+	})
+	shares, index := []shareJSON{}, new(big.Rat)
+	for _, name := range names {
+		share := big.NewRat(committed[name], total)
+		shares = append(shares, shareJSON{name, exactMicros(committed[name]), json.Number(share.FloatString(4))})
+		share.Mul(share, big.NewRat(100, 1))
+		index.Add(index, share.Mul(share, share))
+	}
+	return shares, json.Number(index.FloatString(0))
+}
+
+func statusOf(s billing.Status) statusJSON {
+	out := statusJSON{
+		Contract: s.Contract, Clause: s.Clause, Kind: s.Kind, From: s.From, To: s.To, WindowFrom: s.WindowFrom, WindowTo: s.WindowTo,
+		Committed: exactMicros(s.Committed), Retired: exactMicros(s.Retired), Remaining: exactMicros(s.Remaining),
+		ProjectedShortfall: exactMicros(s.Shortfall), LifeCommitted: exactMicros(s.Life), LifeRetired: exactMicros(s.LifeDone),
+		Credit: exactMicros(s.Credit), MakeUpBank: json.Number(s.Bank.String()), NextWhat: s.NextWhat, burn: s.Burn,
+	}
+	if s.Measured {
+		share, floor := json.Number(s.Share.String()), json.Number(s.Floor.String())
+		out.Share, out.Floor = &share, &floor
+	}
+	if !s.Next.IsZero() {
+		out.Next = &s.Next
+	}
+	return out
+}
+
+func contractsListing(doc contractsJSON, only string) listing {
+	l := listing{document: doc, columns: []column{
+		{"CONTRACT", "contract", false}, {"CLAUSE", "clause", false}, {"COMMITTED", "committed", true}, {"RETIRED", "retired", true},
+		{"REMAINING", "remaining", true}, {"SHORT AT THIS PACE", "projected_shortfall", true}, {"STATE", "state", false},
+		{"NEXT DATE THAT BINDS", "next", false}, {"BURN-DOWN", "burn_down", false},
+	}}
+	for _, s := range doc.Clauses {
+		next := ""
+		if s.Next != nil {
+			next = stampHour(*s.Next) + " " + s.NextWhat
+		}
+		state := strings.Join(s.states(), ", ")
+		l.cells = append(l.cells, []string{s.Contract, s.Clause, shortMoney(s.Committed), shortMoney(s.Retired), shortMoney(s.Remaining),
+			shortMoney(s.ProjectedShortfall), state, next, sparkline(s.burn)})
+		l.exact = append(l.exact, []string{s.Contract, s.Clause, string(s.Committed), string(s.Retired), string(s.Remaining),
+			string(s.ProjectedShortfall), state, next, ""})
+	}
+	l.before = fmt.Sprintf("as of %s · %s\n", stampHour(doc.At), doc.Currency)
+	l.after = contractsFooter(doc, only)
+	return l
+}
+
+// states says what money alone does not.
+func (s statusJSON) states() []string {
+	var states []string
+	if s.Share != nil {
+		if s.Kind == "chip_covenant" {
+			states = append(states, fmt.Sprintf("%s against a floor of %s", showShare(*s.Share), showShare(*s.Floor)))
+		}
+	}
+	if s.Credit != "0" {
+		states = append(states, "credit "+shortMoney(s.Credit))
+	}
+	if s.MakeUpBank != "0" && s.MakeUpBank != "" {
+		states = append(states, "bank "+string(s.MakeUpBank))
+	}
+	return states
+}
+
+func showShare(n json.Number) string {
+	value, ok := new(big.Rat).SetString(string(n))
+	if !ok || value.Cmp(big.NewRat(1, 1)) > 0 {
+		return string(n)
+	}
+	return value.Mul(value, big.NewRat(100, 1)).FloatString(1) + "%"
+}
+
+func contractsFooter(doc contractsJSON, only string) string {
+	var out strings.Builder
+	for _, s := range doc.Clauses {
+		for _, note := range s.Notes {
+			fmt.Fprintf(&out, "\n%s/%s: %s", s.Contract, s.Clause, note)
+		}
+	}
+	if only == "" && len(doc.Shares) > 0 {
+		var parts []string
+		for _, s := range doc.Shares {
+			parts = append(parts, fmt.Sprintf("%s %s (%s)", s.Counterparty, shortMoney(s.Committed), showShare(s.Share)))
+		}
+		fmt.Fprintf(&out, "\ncommitted: %s · HHI %s", strings.Join(parts, ", "), doc.HHI)
+	}
+	if out.Len() == 0 {
+		return ""
+	}
+	return out.String() + "\n"
+}
+
+// shortMoney rounds an exact sum for reading.
+func shortMoney(n json.Number) string {
+	value, err := n.Float64()
+	if err != nil || value == 0 {
+		return ""
+	}
+	for _, magnitude := range []struct {
+		size   float64
+		suffix string
+	}{{1e9, "B"}, {1e6, "M"}} {
+		if value >= magnitude.size || value <= -magnitude.size {
+			return fmt.Sprintf("%.2f%s", value/magnitude.size, magnitude.suffix)
+		}
+	}
+	whole := int64(value * 100)
+	return centsOf(whole * 10_000)
+}
+
+// sparkline draws values from 0 to the largest in a line of text.
+func sparkline(values []float64) string {
+	levels := []rune("▁▂▃▄▅▆▇█")
+	largest := 0.0
+	for _, v := range values {
+		largest = max(largest, v)
+	}
+	if largest == 0 {
+		return ""
+	}
+	var line strings.Builder
+	for i, v := range values {
+		if i%2 == 1 && len(values) > 16 {
+			continue
+		}
+		line.WriteRune(levels[min(int(max(v, 0)/largest*float64(len(levels))), len(levels)-1)])
+	}
+	return line.String()
+}
+
+// clauseNotes says what a clause that is not about money comes to at a date.
+func clauseNotes(c *contract.Contract, clause *contract.Clause, at time.Time) []string {
+	var notes []string
+	switch {
+	case clause.Warrant != nil:
+		notes = append(notes, clause.Warrant.Note(at))
+	case clause.RightOfFirstRefusal != nil:
+		right := clause.RightOfFirstRefusal
+		for _, offer := range right.Offers {
+			earliest := stampHour(right.Window.After(offer.Offered.Time))
+			if offer.Matched {
+				notes = append(notes, fmt.Sprintf("offer %s of %s was matched: %s of it at %s go to %s", offer.Name, offer.Provider, offer.Quantity, offer.Price, right.Holder))
+				continue
+			}
+			notes = append(notes, fmt.Sprintf("offer %s of %s, made %s: earliest start %s", offer.Name, offer.Provider, stampHour(offer.Offered.Time), earliest))
+		}
+	case clause.Exclusivity != nil:
+		notes = append(notes, fmt.Sprintf("%s runs on %s alone, %s to %s", strings.Join(clause.Exclusivity.Classes, ", "), clause.Exclusivity.Holder,
+			stampHour(c.Starts(clause)), stampHour(c.Ends(clause))))
+	}
+	return notes
+}
+
+type conflictsJSON struct {
+	Contracts int                 `json:"contracts"`
+	Conflicts []contract.Conflict `json:"conflicts"`
+}
+
+func (a *app) checkContracts(paths []string) error {
+	contracts, err := loadContracts(paths)
+	if err != nil {
+		return err
+	}
+	found := contract.Conflicts(contracts)
+	doc := conflictsJSON{len(contracts), found}
+	if found == nil {
+		doc.Conflicts = []contract.Conflict{}
+	}
+	l := listing{document: doc, columns: []column{
+		{"CLAUSE", "first", false}, {"AGAINST", "second", false}, {"FROM", "from", false}, {"TO", "to", false}, {"WHY", "reason", false},
+	}}
+	for _, conflict := range found {
+		l.cells = append(l.cells, []string{conflict.First.String(), conflict.Second.String(), stampHour(conflict.From), stampHour(conflict.To), conflict.Reason})
+	}
+	if len(found) == 0 {
+		if a.output == "table" || a.output == "" {
+			_, err := fmt.Fprintf(a.stdout, "%s: no conflict\n", countOf(len(contracts), "contract"))
+			return err
+		}
+		return a.print(l)
+	}
+	l.after = fmt.Sprintf("\n%s among %s\n", countOf(len(found), "conflict"), countOf(len(contracts), "contract"))
+	if err := a.print(l); err != nil {
+		return err
+	}
+	return exitError(exitFailure)
+}
+
+func countOf(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func writeContractsReport(path string, doc contractsJSON) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "report")
+	}
+	if err := contractsReport(file, doc); err != nil {
+		_ = file.Close()
+		return err
+	}
+	return file.Close()
+}
