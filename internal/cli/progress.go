@@ -20,7 +20,7 @@ const (
 	barWidth   = 24 // columns of the progress bar
 	sparkWidth = 8  // columns of the loss's little curve
 	plainEvery = 10 * time.Second
-	plainStep  = 0.1 // of the steps, between plain lines
+	plainParts = 10  // plain lines over all steps, at least
 	lossPoints = 512 // of a run, kept for the little curve
 )
 
@@ -42,7 +42,7 @@ type display struct {
 	drawn     bool      // the live line is on the screen
 	partial   string
 	plainAt   time.Time
-	plainDone float64
+	plainDone int // tenths of the way
 }
 
 func newDisplay(out io.Writer) *display {
@@ -102,6 +102,7 @@ func (d *display) show(run v1.RunDetail) {
 	}
 	if run.Attempts != d.attempt {
 		d.attempt, d.first = run.Attempts, v1.Progress{}
+		d.plainAt, d.plainDone = time.Time{}, 0
 	}
 	current := run.AttemptList[len(run.AttemptList)-1].Progress
 	if current == nil {
@@ -152,14 +153,15 @@ func (d *display) live(run v1.RunDetail) string {
 func (d *display) plain(run v1.RunDetail) {
 	p := run.Progress
 	done, known := doneShare(*p)
-	due := d.now().Sub(d.plainAt) >= plainEvery || (known && done >= d.plainDone+plainStep)
+	tenths := int(done * plainParts)
+	due := d.now().Sub(d.plainAt) >= plainEvery || tenths > d.plainDone
 	if d.plainAt.IsZero() {
 		due = p.Step > 0
 	}
 	if !due {
 		return
 	}
-	d.plainAt, d.plainDone = d.now(), math.Floor(done/plainStep)*plainStep
+	d.plainAt, d.plainDone = d.now(), tenths
 	parts := []string{stepText(*p)}
 	if known {
 		parts = append(parts, fmt.Sprintf("%.0f%%", 100*done))
@@ -296,10 +298,8 @@ func showMoney(m v1.Money) string {
 	switch {
 	case value == 0:
 		text = "0"
-	case value < 0.0001:
-		text = strconv.FormatFloat(value, 'f', 6, 64)
-	case value < 0.1:
-		text = strconv.FormatFloat(value, 'f', 4, 64)
+	case value < 0.1: // two digits that matter, as far as amounts go
+		text = strconv.FormatFloat(value, 'f', min(6, max(4, int(math.Ceil(-math.Log10(value)))+1)), 64)
 	case value < 1e4:
 		text = humanize.CommafWithDigits(math.Round(value*100)/100, 2)
 		text = padCents(text)

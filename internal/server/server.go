@@ -52,6 +52,8 @@ func New(services Services) http.Handler {
 	})
 }
 
+//go:generate go test -run TestOpenAPIIsUpToDate . -update
+
 // OpenAPI returns the API's description as YAML, generated from the handlers.
 func OpenAPI(version string) ([]byte, error) {
 	return newAPI(http.NewServeMux(), Services{Version: version}).OpenAPI().YAML()
