@@ -1,6 +1,6 @@
 // Package train owns the training of the GPT example: the optimizer and its schedule, sharing a batch out over workers and
 // ranks, and the state that a checkpoint carries. A run is a function of its settings and its text: stopped and resumed it
-// computes the same losses, bit for bit, on the same number of workers and ranks. It refuses to know of flags and files.
+// computes the same losses, bit for bit, on the same engine with as many workers and ranks. It refuses to know of flags and files.
 package train
 
 import (
