@@ -47,10 +47,25 @@ func Load(dir string, extensions []string) (*Corpus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("text to learn: %w", err)
 	}
-	if len(c.Train) == 0 || len(c.HeldOut) == 0 {
-		return nil, fmt.Errorf("text to learn: %s has %d files to train on and %d to hold out; it takes a few dozen files", dir, len(c.TrainFiles), len(c.HeldOutFiles))
+	c.splitFew()
+	if len(c.Train) < minText {
+		return nil, fmt.Errorf("text to learn: %s has %d bytes of text; it takes at least %d", dir, len(c.Train), minText)
 	}
 	return c, nil
+}
+
+// minText is the least number of bytes that can be learned from.
+const minText = 1000
+
+// splitFew holds out the end of the text where there are so few files that no file, or each, would be held out.
+func (c *Corpus) splitFew() {
+	if len(c.Train) == 0 {
+		c.Train, c.HeldOut, c.TrainFiles, c.HeldOutFiles = c.HeldOut, nil, c.HeldOutFiles, nil
+	}
+	if len(c.HeldOut) == 0 {
+		at := len(c.Train) - len(c.Train)/20
+		c.Train, c.HeldOut = c.Train[:at:at], c.Train[at:]
+	}
 }
 
 func leftOut(dir string) bool { return dir == "testdata" || strings.HasPrefix(dir, ".") }

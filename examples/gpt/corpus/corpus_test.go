@@ -94,6 +94,20 @@ func TestLoadRefusesWhatIsTooSmallOrMissing(t *testing.T) {
 	}
 }
 
+func TestOneFileIsHeldOutAtItsEnd(t *testing.T) {
+	for _, name := range []string{"a.txt", "b.txt", "c.txt", "poem.txt", "x31.txt", "x32.txt", "x33.txt"} {
+		dir, text := t.TempDir(), strings.Repeat("all the words\n", 200)+strings.Repeat("the end\n", 20)
+		write(t, dir, map[string]string{name: text})
+		c, err := Load(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(c.Train)+string(c.HeldOut) != text+"\x00" || len(c.HeldOut) != len(text+".")/20 || len(c.TrainFiles) != 1 {
+			t.Fatalf("%d bytes to learn, %d held out of %d", len(c.Train), len(c.HeldOut), len(text)+1)
+		}
+	}
+}
+
 func TestWindowsDependOnSeedAndIndexAlone(t *testing.T) {
 	c := &Corpus{Train: bytes.Repeat([]byte("abcdefghijklmnopqrstuvwxyz"), 100)}
 	differ := 0
