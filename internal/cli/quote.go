@@ -73,7 +73,11 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 	if err != nil {
 		return err
 	}
-	w, err := workload.Parse(file, data, now)
+	models, err := a.knownModels()
+	if err != nil {
+		return err
+	}
+	w, err := workload.ParseWith(file, data, now, models)
 	if err != nil {
 		return err
 	}
@@ -109,7 +113,11 @@ func marketOf(offers *catalog.Catalog) *quote.Market {
 // quoted: a run needs no model.
 func (a *app) meritOrder(ctx context.Context, p *plane, file string, data []byte) (string, error) {
 	now := clock.System()
-	w, err := workload.Parse(file, data, now)
+	models, err := a.knownModels()
+	if err != nil {
+		return "", err
+	}
+	w, err := workload.ParseWith(file, data, now, models)
 	if err != nil || w.Unquotable() != "" {
 		return "", nil // submitting tells the faults
 	}
