@@ -32,7 +32,7 @@ type place struct {
 	master                string
 }
 
-// The defaults take about two minutes on two quiet cores on either path: the portable one is a tenth as fast, and
+// The defaults take about two minutes on two quiet cores on either path: the portable one is several times slower, and
 // does fewer steps.
 const (
 	vectorSteps   = 2000
