@@ -29,6 +29,8 @@ type Case struct {
 	Weight  float64
 	Predict func(*estimate.KindConstants) float64 // log of the predicted quantity that was measured
 	Log     float64                               // log of the measured quantity
+	Ideal   float64                               // log of the time at the chip's peak (training) or memory bandwidth (serving), for baselines
+	Time    float64                               // log of the measured time
 	Sign    float64                               // +1 where the quantity is a time, −1 where it is a rate
 }
 

@@ -46,10 +46,17 @@ func ServingCases(rows []measured.Serving) []Case {
 	var out []Case
 	for _, row := range rows {
 		for _, q := range quantities(row) {
-			if _, err := row.Predict(estimate.Default()); err != nil {
+			s, err := estimate.ServingSpeed(row.Job, row.Cluster, row.Layout, estimate.Default())
+			if err != nil {
 				continue
 			}
-			out = append(out, servingCase(row, q))
+			c := servingCase(row, q)
+			c.Time, c.Ideal = math.Log(q.measured), math.Log(bandwidthTime(row, s))
+			if q.sign < 0 { // seconds per token of the deployment
+				c.Time = -c.Time
+				c.Ideal -= math.Log(s.OutputPerSecond * s.TPOT * q.of(s) / s.OutputPerSecond)
+			}
+			out = append(out, c)
 		}
 	}
 	return out
@@ -75,4 +82,14 @@ func servingCase(row measured.Serving, q quantity) Case {
 			return math.Log(q.of(s))
 		},
 	}
+}
+
+// bandwidthTime is how long one device takes to read its weights and cache once.
+func bandwidthTime(row measured.Serving, s estimate.Service) float64 {
+	k := row.Cluster.Chip
+	band := k.MemoryBandwidth
+	if k.Family == chip.Neuron && k.Cores > 1 {
+		band /= float64(k.Cores)
+	}
+	return (s.Memory.Weights + s.Memory.Activations) / band
 }

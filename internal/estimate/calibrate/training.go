@@ -35,7 +35,7 @@ func TrainingCases(rows []measured.Training, c *estimate.Constants) []Case {
 		out = append(out, Case{
 			Source: row.Source, Group: Group(row.Source), Chip: cluster.Chip.ID, Class: class, MoE: class == "moe",
 			Nodes: estimate.Nodes(cluster.Chip, job.Stack), Line: row.Row.Line, Name: job.Model.ID,
-			Weight: 1, Sign: 1, Log: math.Log(row.Seconds),
+			Weight: 1, Sign: 1, Log: math.Log(row.Seconds), Time: math.Log(row.Seconds), Ideal: ideal(row),
 			Predict: func(k *estimate.KindConstants) float64 {
 				seconds, err := estimate.TrainingSeconds(job, cluster, p, &estimate.Constants{Training: *k})
 				if err != nil {
@@ -46,4 +46,15 @@ func TrainingCases(rows []measured.Training, c *estimate.Constants) []Case {
 		})
 	}
 	return out
+}
+
+// ideal is the log of the step time at the peak of the job's numeric type.
+func ideal(row measured.Training) float64 {
+	tokens := float64(row.Job.Seq) * float64(row.Job.GlobalBatch)
+	k := row.Cluster.Chip
+	peak := k.PeakFLOPS[row.Job.Precision]
+	if peak == 0 {
+		peak = estimate.BF16Peak(k)
+	}
+	return math.Log(estimate.ModelFLOPs(row.Job.Model, float64(row.Job.Seq), tokens, true) / peak / float64(row.Cluster.Chips))
 }
