@@ -64,3 +64,11 @@ generated: ## fail where a generated file is out of date
 .PHONY: bench
 bench: ## benchmarks, as ratios within one run
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/...
+
+.PHONY: calibrate
+calibrate: ## fit the estimator's constants to the shipped rows
+	$(GO) run ./internal/estimate/calibrate/run
+
+.PHONY: accuracy
+accuracy: ## write docs/accuracy.md and its plots
+	$(GO) run ./internal/estimate/accuracy/run

@@ -29,17 +29,17 @@ type KindConstants struct {
 }
 
 // Spread are standard deviations of log(measured/predicted), from rows that
-// were left out of the fit, by what was known of them.
+// were left out of the fit, by what was known of them; they add in squares.
 type Spread struct {
-	Known   float64 `json:"known"`    // chip and framework release have rows
-	Release float64 `json:"release"`  // more, in quadrature: a framework release without rows
-	Stack   float64 `json:"stack"`    // more: a framework without rows
-	Chip    float64 `json:"chip"`     // more: a chip without rows
-	Maker   float64 `json:"maker"`    // more: a chipmaker without rows
-	MoE     float64 `json:"moe"`      // more: mixture of experts
-	Trial   float64 `json:"trial"`    // more: packed or short runs, uncertain shapes
-	Small   float64 `json:"small"`    // more, divided by the root of the chip's rows
-	Search  float64 `json:"searched"` // more: the parallelism was not given
+	Known  float64 `json:"known"`    // another row of the same published series is in the fit
+	Source float64 `json:"source"`   // more: a source without rows, of a framework and chip that have some
+	Stack  float64 `json:"stack"`    // instead: a framework without rows
+	Chip   float64 `json:"chip"`     // more: a chip without rows
+	Maker  float64 `json:"maker"`    // instead: a chipmaker without rows
+	MoE    float64 `json:"moe"`      // more: mixture of experts
+	Trial  float64 `json:"trial"`    // more: packed or short runs, shapes that had to be assumed
+	Small  float64 `json:"small"`    // more, divided by the root of the chip's rows
+	Search float64 `json:"searched"` // more: the parallelism was not given
 }
 
 // Global is a fitted constant of the formulas.
@@ -119,8 +119,9 @@ func (k *KindConstants) sum(nodes []string) float64 {
 	return total
 }
 
-// defaultStack is what a chip family is usually programmed with.
-func defaultStack(f chip.Family) string {
+// familyStack is the one framework that a chip family is programmed with,
+// where there is just one in the rows.
+func familyStack(f chip.Family) string {
 	switch f {
 	case chip.Neuron:
 		return "neuron"
@@ -128,59 +129,67 @@ func defaultStack(f chip.Family) string {
 		return "maxtext"
 	case chip.Gaudi:
 		return "gaudi"
-	case chip.ROCm:
-		return "megatron/rocm"
-	case chip.CUDA:
-		return "megatron/nvidia"
-	default:
-		return "torch"
 	}
+	return ""
+}
+
+// question is what is known of a prediction besides its numbers.
+type question struct {
+	chip          *chip.Chip
+	stack, series string
+	moe, trial    bool
+	searched      bool
 }
 
 // judge returns the spread of a prediction, its status and the rows behind it.
-func (k *KindConstants) judge(c *chip.Chip, stack string, moe, trial, searched bool) (sigma float64, status Status, support []Support) {
+func (k *KindConstants) judge(q question) (sigma float64, status Status, support []Support) {
 	s := k.Spread
 	square := s.Known * s.Known
 	add := func(sd float64) { square += sd * sd }
-	for _, n := range append(chipNodes(c), stackNodes(stack)...) {
+	for _, n := range append(Nodes(q.chip, q.stack), "series:"+q.series) {
 		if rows := k.Rows[n]; rows > 0 {
 			support = append(support, Support{n, rows})
 		}
 	}
 	status = Measured
-	if rows := k.Rows["chip:"+c.ID]; rows == 0 {
+	switch rows := k.Rows["chip:"+q.chip.ID]; {
+	case rows > 0:
+		add(s.Small / math.Sqrt(float64(rows)))
+	case k.Rows["maker:"+string(q.chip.Maker)] > 0:
 		status = Extrapolated
 		add(s.Chip)
-	} else {
-		add(s.Small / math.Sqrt(float64(rows)))
-	}
-	if k.Rows["maker:"+string(c.Maker)] == 0 {
+	default:
+		status = Extrapolated
 		add(s.Maker)
 	}
-	root, _, _ := strings.Cut(stack, "/")
+	root, _, _ := strings.Cut(q.stack, "/")
 	switch {
-	case k.Rows["stack:"+root] == 0:
+	case k.Rows["series:"+q.series] > 0:
+	case k.Rows["stack:"+root] > 0:
+		add(s.Source)
+	default:
 		add(s.Stack)
-	case k.Rows["stack:"+stack] == 0:
-		add(s.Release)
 	}
-	if moe {
+	if q.moe {
 		add(s.MoE)
 	}
-	if trial {
+	if q.trial {
 		add(s.Trial)
 	}
-	if searched {
+	if q.searched {
 		add(s.Search)
 	}
 	return math.Sqrt(square), status, support
 }
 
 // Nodes lists the effects that apply to a chip under a framework, general to
-// particular; an empty framework is the one usual for the chip.
+// particular; a framework that is not named has none of its own.
 func Nodes(c *chip.Chip, stack string) []string {
 	if stack == "" {
-		stack = defaultStack(c.Family)
+		stack = familyStack(c.Family)
+	}
+	if stack == "" {
+		return chipNodes(c)
 	}
 	return append(chipNodes(c), stackNodes(stack)...)
 }

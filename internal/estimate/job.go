@@ -41,6 +41,7 @@ type Job struct {
 	Attention   Attention  // kernel generation
 	Stack       string     // framework path such as "megatron/nemo", "": the one usual for the chip's family
 	Release     float64    // Neuron SDK release as 2.<Release>; 0: current
+	Series      string     // publication that a measured row is from, for its interval
 	Ran         float64    // for a run that is known to have worked: by what factor it may exceed our count of memory; 0: 1
 	Trial       bool       // a short or packed run whose shape is not certain; widens the interval
 }

@@ -23,6 +23,7 @@ type ServingJob struct {
 	PrefixHit     float64 // share of input tokens found in the prefix cache
 	Static        bool    // the whole batch is prefilled, then decoded (no continuous batching)
 	Slots         int     // most requests that a replica decodes together, 0: the engine's default
+	Series        string  // publication that a measured row is from, for its interval
 	Ran           bool    // known to have worked: predicted even where our count says that it does not fit
 	Trial         bool    // the row leaves its set-up uncertain; widens the interval
 }
@@ -460,7 +461,7 @@ func (v *server) report(asked, b, slots, tokens float64, memory Memory) Service 
 	wide, status, support := 1.0, Status(""), []Support(nil)
 	if !v.quick {
 		var sigma float64
-		sigma, status, support = v.kind.judge(v.cluster.Chip, v.job.Engine, v.s.moe > 0, v.job.Trial, false)
+		sigma, status, support = v.kind.judge(question{v.cluster.Chip, v.job.Engine, v.job.Series, v.s.moe > 0, v.job.Trial, false})
 		wide = math.Exp(z80 * sigma)
 	}
 	memory.Activations = b * context / max(1, tokens) * (memory.Capacity - memory.Weights - memory.Reserve)

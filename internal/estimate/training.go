@@ -103,7 +103,7 @@ func newTrainer(job Job, cluster Cluster, c *Constants) (*trainer, error) {
 		job.Precision = "bf16"
 	}
 	if job.Stack == "" {
-		job.Stack = defaultStack(cluster.Chip.Family)
+		job.Stack = familyStack(cluster.Chip.Family)
 	}
 	t := &trainer{job: job, s: newShape(job.Model), d: newDevice(cluster, job.Precision), kind: &c.Training, cluster: cluster}
 	if job.Ran > 1 {
@@ -118,7 +118,7 @@ func newTrainer(job Job, cluster Cluster, c *Constants) (*trainer, error) {
 	}
 	t.band = t.d.band * memoryShare * speed
 	t.link, t.nic = t.d.link*t.g[gLink], t.d.nic*t.g[gNIC]
-	t.stack = math.Exp(c.Training.sum(stackNodes(job.Stack)))
+	t.stack = math.Exp(c.Training.sum(Nodes(cluster.Chip, job.Stack)[2:]))
 	if job.Release > 0 {
 		t.stack *= math.Exp(t.g[gRelease] * max(0, 20-job.Release))
 	}
@@ -143,7 +143,7 @@ func (t *trainer) modernAttention() bool {
 	if t.job.Attention != DefaultAttention || k.Family != chip.CUDA || k.Year < 2022 {
 		return false
 	}
-	return strings.HasPrefix(t.job.Stack, "megatron/nvidia")
+	return t.job.Stack == "" || strings.HasPrefix(t.job.Stack, "megatron/nvidia")
 }
 
 func check(job Job, cluster Cluster) error {
@@ -213,7 +213,7 @@ func (t *trainer) recompute(p Parallelism) Recompute {
 func (t *trainer) finish(p Parallelism, b Breakdown, searched bool) Step {
 	seconds := b.total()
 	tokens := t.seq * float64(t.job.GlobalBatch)
-	sigma, status, support := t.kind.judge(t.cluster.Chip, t.job.Stack, t.s.moe > 0, t.job.Trial, searched)
+	sigma, status, support := t.kind.judge(question{t.cluster.Chip, t.job.Stack, t.job.Series, t.s.moe > 0, t.job.Trial, searched})
 	wide := math.Exp(z80 * sigma)
 	flops := 6 * tokens * (t.s.matmul() + t.s.layers*t.s.core*t.pairs)
 	return Step{

@@ -7,9 +7,9 @@
 package calibrate
 
 import (
+	"maps"
 	"math"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/switchyard-ai/switchyard/internal/estimate"
@@ -32,6 +32,14 @@ type Case struct {
 	Ideal   float64                               // log of the time at the chip's peak (training) or memory bandwidth (serving), for baselines
 	Time    float64                               // log of the measured time
 	Sign    float64                               // +1 where the quantity is a time, −1 where it is a rate
+}
+
+// trust is the weight of a row: little where part of its set-up was assumed.
+func trust(assumed bool) float64 {
+	if assumed {
+		return 0.3
+	}
+	return 1
 }
 
 // Kind is what is fitted: the globals and how they are laid out.
@@ -91,17 +99,15 @@ func newFitter(kind Kind, cases []Case) *fitter {
 			f.names = append(f.names, g.Name)
 		}
 	}
+	nodes := map[string]bool{}
 	for _, c := range cases {
 		for _, n := range c.Nodes {
 			f.rows[n]++
+			nodes[n] = true
 		}
+		f.rows["series:"+c.Group]++
 	}
-	nodes := make([]string, 0, len(f.rows))
-	for n := range f.rows {
-		nodes = append(nodes, n)
-	}
-	sort.Strings(nodes)
-	f.names = append(f.names, nodes...)
+	f.names = append(f.names, slices.Sorted(maps.Keys(nodes))...)
 	return f
 }
 

@@ -90,24 +90,46 @@ func sigma(residuals []float64) float64 {
 }
 
 // spread measures the intervals on rows that were left out: a model at a
-// time for what is known, then chips and whole publications for what is not.
+// time for what is known, then sources, publications and chips, each on the
+// rows for which just that is missing from the rest. Editions of one table are
+// nearer to each other than other people's runs are, so that a source without
+// rows is never taken to be surer than half of a framework without rows.
 func spread(kind Kind, cases []Case, whole *estimate.KindConstants) estimate.Spread {
-	dense := func(c Case) bool { return !c.MoE && c.What != "ttft" }
-	moe := func(c Case) bool { return c.MoE && c.What != "ttft" }
 	model := blend(cases, HoldOut(kind, cases, whole, ByModel), whole)
-	edition := HoldOut(kind, cases, whole, BySource)
+	source := HoldOut(kind, cases, whole, BySource)
 	publication := HoldOut(kind, cases, whole, ByPublication)
 	chip := HoldOut(kind, cases, whole, ByChip)
-	known := sigma(pick(cases, model, dense))
-	extra := func(total float64) float64 { return math.Sqrt(max(0.0001, total*total-known*known)) }
-	s := estimate.Spread{Known: known, MoE: extra(sigma(pick(cases, model, moe)))}
-	s.Release = extra(sigma(pick(cases, edition, dense)))
-	s.Stack = extra(sigma(pick(cases, publication, dense)))
-	s.Chip = extra(sigma(pick(cases, chip, dense)))
-	s.Maker = s.Chip
-	s.Small = known
-	s.Trial, s.Search = known, known
+	plain := func(c Case) bool { return !c.MoE && c.What != "ttft" }
+	known := sigma(pick(cases, model, plain))
+	extra := func(residuals []float64, floor float64) float64 {
+		total := sigma(residuals)
+		return max(floor, math.Sqrt(max(0, total*total-known*known)))
+	}
+	s := estimate.Spread{Known: known, Small: known, Trial: known, Search: known}
+	s.MoE = extra(pick(cases, model, func(c Case) bool { return c.MoE && c.What != "ttft" }), 0)
+	s.Stack = extra(pick(cases, publication, func(c Case) bool { return plain(c) && left(cases, c, ByPublication, sameChip) }), known)
+	s.Source = extra(pick(cases, source, func(c Case) bool {
+		return plain(c) && left(cases, c, BySource, sameChip) && left(cases, c, BySource, sameStack)
+	}), s.Stack/2)
+	s.Chip = extra(pick(cases, chip, func(c Case) bool { return plain(c) && left(cases, c, ByChip, sameMaker) }), known)
+	s.Maker = extra(pick(cases, publication, func(c Case) bool { return plain(c) && !left(cases, c, ByPublication, sameMaker) }), s.Chip)
 	return s
+}
+
+// left reports whether a case of the same kind stays when c's group leaves.
+func left(cases []Case, c Case, group func(Case) string, same func(a, b Case) bool) bool {
+	for _, o := range cases {
+		if group(o) != group(c) && same(o, c) {
+			return true
+		}
+	}
+	return false
+}
+
+func sameChip(a, b Case) bool  { return a.Chip == b.Chip }
+func sameMaker(a, b Case) bool { return a.Nodes[0] == b.Nodes[0] }
+func sameStack(a, b Case) bool {
+	return len(a.Nodes) > 2 && len(b.Nodes) > 2 && a.Nodes[2] == b.Nodes[2]
 }
 
 // blend mixes residuals of left-out models with those of the fit, in squares:
@@ -141,7 +163,7 @@ func round(k *estimate.KindConstants) {
 		}
 	}
 	s := &k.Spread
-	for _, v := range []*float64{&s.Known, &s.Release, &s.Stack, &s.Chip, &s.Maker, &s.MoE, &s.Trial, &s.Small, &s.Search} {
+	for _, v := range []*float64{&s.Known, &s.Source, &s.Stack, &s.Chip, &s.Maker, &s.MoE, &s.Trial, &s.Small, &s.Search} {
 		*v = digits(*v, 3)
 	}
 }

@@ -71,9 +71,9 @@ func servingCase(row measured.Serving, q quantity) Case {
 		class = "neuron"
 	}
 	return Case{
-		Source: row.Source, Group: Group(row.Source), Chip: row.Cluster.Chip.ID, Class: class, MoE: row.Job.Model.MoE != nil, What: q.name,
+		Source: row.Source, Group: measured.Series(row.Source), Chip: row.Cluster.Chip.ID, Class: class, MoE: row.Job.Model.MoE != nil, What: q.name,
 		Nodes: estimate.Nodes(row.Cluster.Chip, row.Job.Engine), Line: row.Row.Line, Name: row.Job.Model.ID,
-		Weight: q.weight, Sign: q.sign, Log: math.Log(q.measured),
+		Weight: q.weight * trust(row.Job.Trial), Sign: q.sign, Log: math.Log(q.measured),
 		Predict: func(k *estimate.KindConstants) float64 {
 			s, err := estimate.ServingSpeed(row.Job, row.Cluster, row.Layout, &estimate.Constants{Serving: *k})
 			if err != nil {

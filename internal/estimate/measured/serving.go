@@ -152,7 +152,7 @@ func (s *Serving) load() {
 		j.Input = 512
 		s.Assumed = append(s.Assumed, "input length")
 	}
-	j.Ran = true
+	j.Ran, j.Series = true, Series(s.Source)
 	j.Trial = len(s.Assumed) > 0 || strings.Contains(s.Row.Text("notes"), "trust=C")
 }
 

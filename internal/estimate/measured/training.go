@@ -45,6 +45,7 @@ func ReadTraining(row Row) (Training, error) {
 	}
 	t.Job = estimate.Job{Model: m, Seq: row.Whole("seq_len"), Precision: Precision(row.Text("precision")), GlobalBatch: row.Whole("global_batch_seqs")}
 	t.Job.Stack = trainingStack(t.Source, note, k)
+	t.Job.Series = Series(t.Source)
 	t.Job.Release = neuronRelease(note)
 	t.Job.Recompute = recompute(row.Text("act_recompute"), note)
 	t.Job.Attention = attention(t.Job.Stack)
@@ -138,7 +139,7 @@ func (t *Training) parallelism(row Row, extras map[string]string) {
 		return
 	}
 	f.TP, f.PP, f.CP = max(1, f.TP), max(1, f.PP), max(1, f.CP)
-	if f.PP > 1 && f.Interleave == 0 && strings.HasPrefix(t.Job.Stack, "megatron") {
+	if f.PP > 1 && f.Interleave == 0 && (t.Job.Stack == "" || strings.HasPrefix(t.Job.Stack, "megatron")) {
 		f.Interleave = max(1, t.Job.Model.Layers/f.PP/2) // tuned runs interleave; two layers a chunk
 	}
 	t.Fixed = f
@@ -213,6 +214,11 @@ func (t *Training) settle() {
 	f := &t.Fixed
 	if f.MicroBatch == 0 && t.Cluster.Chip.Family == chip.TPU {
 		f.MicroBatch = max(1, t.Job.GlobalBatch/f.DP) // no accumulation unless said
+	}
+	if f.MicroBatch == 0 && t.Job.GlobalBatch > f.DP {
+		t.Exact = false // the best that fits; all else is given
+		f.Interleave = max(1, f.Interleave)
+		return
 	}
 	f.MicroBatch = max(1, min(f.MicroBatch, (t.Job.GlobalBatch+f.DP-1)/f.DP))
 	f.Interleave = max(1, f.Interleave)

@@ -1,4 +1,4 @@
-package calibrate
+package measured
 
 import (
 	"regexp"
@@ -7,8 +7,8 @@ import (
 
 var editions = regexp.MustCompile(`(?i)(\(.*\)|,? git [0-9-]+|v?\d+\.\d+(\.\d+)?( container)?|synapseai.*|/v\de?-\d+$|@.*)`)
 
-// Group names the publication of a row without edition, date and size, so that
+// Series names the publication of a row without edition, date and size, so that
 // editions of one table leave together when a source is left out.
-func Group(source string) string {
+func Series(source string) string {
 	return strings.Trim(editions.ReplaceAllString(source, ""), " ,/")
 }
