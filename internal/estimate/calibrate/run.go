@@ -111,6 +111,7 @@ func spread(kind Kind, cases []Case, whole *estimate.KindConstants) estimate.Spr
 	s.Source = extra(pick(cases, source, func(c Case) bool {
 		return plain(c) && left(cases, c, BySource, sameChip) && left(cases, c, BySource, sameStack)
 	}), s.Stack/2)
+	s.Stack = max(s.Stack, s.Source)
 	s.Chip = extra(pick(cases, chip, func(c Case) bool { return plain(c) && left(cases, c, ByChip, sameMaker) }), known)
 	s.Maker = extra(pick(cases, publication, func(c Case) bool { return plain(c) && !left(cases, c, ByPublication, sameMaker) }), s.Chip)
 	return s
