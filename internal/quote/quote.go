@@ -21,6 +21,8 @@ type Request struct {
 	Pools    []fleet.Pool
 	Prices   scheduler.Prices // nil: list prices
 	Now      time.Time
+
+	PoolsOnly bool // leave the catalog's offers out
 }
 
 // Quote is a merit order. JSON field names are stable.
@@ -80,16 +82,19 @@ func (m *Market) Quote(ctx context.Context, r Request) (*Quote, error) {
 }
 
 func (m *Market) training(ctx context.Context, r Request) ([]*scheduler.RankedCandidate, error) {
-	places := make([]place, len(m.Catalog.Types))
-	for i, t := range m.Catalog.Types {
-		places[i] = place{kind: t}
-	}
-	speeds, err := m.trainingSpeeds(ctx, r.Workload, places)
-	if err != nil {
-		return nil, err
-	}
 	terms := termsOf(r.Workload, r.File)
-	ranked := scheduler.Rank(terms, speeds, m.Catalog.Offers, r.Prices, m.Assumptions, r.Now)
+	var ranked []*scheduler.RankedCandidate
+	if !r.PoolsOnly {
+		places := make([]place, len(m.Catalog.Types))
+		for i, t := range m.Catalog.Types {
+			places[i] = place{kind: t}
+		}
+		speeds, err := m.trainingSpeeds(ctx, r.Workload, places)
+		if err != nil {
+			return nil, err
+		}
+		ranked = scheduler.Rank(terms, speeds, m.Catalog.Offers, r.Prices, m.Assumptions, r.Now)
+	}
 	for _, pool := range r.Pools {
 		own, err := m.pool(ctx, r, terms, pool)
 		if err != nil {
@@ -122,10 +127,25 @@ func (m *Market) pool(ctx context.Context, r Request, terms scheduler.Terms, poo
 	return ranked, nil
 }
 
+// Best returns the size at which a workload costs least on one connected pool
+// and that cost: of the whole run, or of an hour for a service. It is false
+// where nothing is feasible there or the workload cannot be quoted.
+func (m *Market) Best(ctx context.Context, w *workload.Workload, pool fleet.Pool, now time.Time) (nodes int, cost units.Amount, ok bool) {
+	q, err := m.Quote(ctx, Request{Workload: w, Pools: []fleet.Pool{pool}, PoolsOnly: true, Now: now})
+	if err != nil || q.Feasible == 0 {
+		return 0, units.Amount{}, false
+	}
+	best := q.Candidates[0]
+	return best.Nodes, best.Cost, true
+}
+
 // offersAndPools returns the catalog's offers with those of the connected
 // pools, at their own rates, and the site of each connected type.
 func (m *Market) offersAndPools(r Request) ([]catalog.Offer, map[string]string, error) {
-	offers := append([]catalog.Offer{}, m.Catalog.Offers...)
+	var offers []catalog.Offer
+	if !r.PoolsOnly {
+		offers = append(offers, m.Catalog.Offers...)
+	}
 	connected := map[string]string{}
 	for _, pool := range r.Pools {
 		kind, err := m.typeOf(pool)

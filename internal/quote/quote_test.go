@@ -230,3 +230,18 @@ func TestBatchIsPricedWhole(t *testing.T) {
 		t.Errorf("%s is over the budget", best.Cost)
 	}
 }
+
+func TestBestLooksAtOnePoolAlone(t *testing.T) {
+	pool := fleet.Pool{
+		Site: "eks", Name: "p5", Provider: "aws", Region: "us-east-1", InstanceType: "p5.48xlarge", Option: "on-demand", Family: "cuda", Chip: "H100",
+		ChipsPerNode: 8, Nodes: 128, MaxNodes: 128, Rate: units.MustRate("20", units.USD),
+	}
+	nodes, cost, ok := market(t).Best(t.Context(), example(t, "llama-8b/train.yaml"), pool, noon)
+	if !ok || nodes < 1 || nodes > 128 || cost.Micros <= 0 {
+		t.Errorf("%d nodes, %s, %v", nodes, cost, ok)
+	}
+	pool.Family, pool.Chip, pool.InstanceType = "tpu", "TPU-v6e", "tpu-v6e-8"
+	if _, _, ok := market(t).Best(t.Context(), example(t, "llama-8b/train.yaml"), pool, noon); ok {
+		t.Error("a pool without a variant has no best size")
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/store"
+	"github.com/switchyard-ai/switchyard/internal/units"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
 
@@ -30,6 +31,9 @@ type Options struct {
 	Secret func(from string) (string, error)
 	// Price sets the rate of an observed pool.
 	Price func(fleet.Pool) fleet.Pool
+	// Merit returns the size at which a workload costs least on a pool, and
+	// that cost; false where it cannot be predicted. May be nil.
+	Merit func(w *workload.Workload, pool fleet.Pool) (nodes int, cost units.Amount, ok bool)
 	// Random returns fresh random bytes for IDs.
 	Random func(n int) []byte
 	// Checkpoints is the directory of a run's checkpoints.
@@ -68,6 +72,9 @@ type Loop struct {
 func New(options Options) *Loop {
 	if options.Crash == nil {
 		options.Crash = func(string) {}
+	}
+	if options.Merit == nil {
+		options.Merit = func(*workload.Workload, fleet.Pool) (int, units.Amount, bool) { return 0, units.Amount{}, false }
 	}
 	if options.Passed == nil {
 		options.Passed = func(Pass) {}

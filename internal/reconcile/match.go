@@ -15,6 +15,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/scheduler"
+	"github.com/switchyard-ai/switchyard/internal/units"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
 
@@ -74,8 +75,18 @@ func (l *Loop) policyOf(run fleet.Run) Policy {
 	return policy
 }
 
-// match finds the pools that can take a run, cheapest hour first, and says
-// what rules out the others.
+// option is a pool that can take a run, with what it costs there.
+type option struct {
+	candidate scheduler.Candidate
+	hourly    *big.Rat     // of all nodes
+	cost      units.Amount // of the whole run, where known
+	known     bool
+}
+
+// match finds the pools that can take a run in merit order, and says what
+// rules out the others. Where the cost of the whole run can be predicted the
+// cheapest run comes first; pools without a prediction follow by the price of
+// an hour.
 func (l *Loop) match(run fleet.Run, pools []fleet.Pool, now time.Time) scheduler.Waiting {
 	if run.NotBefore.Sub(now) > l.policyOf(run).BackoffMax {
 		run.NotBefore = time.Time{} // no rest is that long: the clock was set back
@@ -86,34 +97,56 @@ func (l *Loop) match(run fleet.Run, pools []fleet.Pool, now time.Time) scheduler
 		waiting.RuledOut = []string{err.Error()}
 		return waiting
 	}
-	type option struct {
-		candidate scheduler.Candidate
-		hourly    *big.Rat
-	}
 	var options []option
 	for _, pool := range pools {
-		candidate, obstacle := l.consider(w, pool)
+		best, cost, known := l.Merit(w, pool)
+		if !known {
+			best = 0
+		}
+		candidate, obstacle := l.consider(w, pool, best)
 		if obstacle != "" {
 			waiting.RuledOut = append(waiting.RuledOut, pool.ID()+": "+obstacle)
 			continue
 		}
 		hourly := new(big.Rat).Mul(pool.Rate.Rat(), big.NewRat(int64(candidate.Need.Nodes), 1))
-		options = append(options, option{candidate, hourly})
+		options = append(options, option{candidate, hourly, cost, known})
 	}
 	slices.SortStableFunc(options, func(a, b option) int {
+		if a.known != b.known {
+			return cmp.Compare(order(a.known), order(b.known))
+		}
+		if a.known {
+			return cmp.Or(cmp.Compare(a.cost.Micros, b.cost.Micros), cmp.Compare(a.candidate.Pool, b.candidate.Pool))
+		}
 		return cmp.Or(a.hourly.Cmp(b.hourly), cmp.Compare(a.candidate.Pool, b.candidate.Pool))
 	})
 	for i, o := range options {
-		why := fmt.Sprintf("the cheapest hour of %d pools that can take it", len(options))
-		if len(options) == 1 {
-			why = fmt.Sprintf("the only connected pool with a %s variant", familyOf(pools, o.candidate.Pool))
-		} else if i > 0 {
-			why = fmt.Sprintf("number %d of %d by price: the cheaper ones are full", i+1, len(options))
-		}
-		o.candidate.Reasons = []string{why}
+		o.candidate.Reasons = []string{why(i, options, pools)}
 		waiting.Candidates = append(waiting.Candidates, o.candidate)
 	}
 	return waiting
+}
+
+// order puts pools with a prediction before those without.
+func order(known bool) int {
+	if known {
+		return 0
+	}
+	return 1
+}
+
+// why says why an option stands where it does.
+func why(i int, options []option, pools []fleet.Pool) string {
+	o := options[i]
+	switch {
+	case len(options) == 1:
+		return fmt.Sprintf("the only connected pool with a %s variant", familyOf(pools, o.candidate.Pool))
+	case i > 0:
+		return fmt.Sprintf("number %d of %d in merit order: those before it are full", i+1, len(options))
+	case o.known:
+		return fmt.Sprintf("the whole run costs least here, %s, of %d pools that can take it", o.cost.Short(), len(options))
+	}
+	return fmt.Sprintf("the cheapest hour of %d pools that can take it", len(options))
 }
 
 func familyOf(pools []fleet.Pool, id string) string {
@@ -125,8 +158,10 @@ func familyOf(pools []fleet.Pool, id string) string {
 	return ""
 }
 
-// consider works out what a workload needs of a pool, or why the pool cannot take it.
-func (l *Loop) consider(w *workload.Workload, pool fleet.Pool) (scheduler.Candidate, string) {
+// consider works out what a workload needs of a pool, or why the pool cannot
+// take it. best is the size of least cost, 0 where it is not known; what the
+// file says goes first.
+func (l *Loop) consider(w *workload.Workload, pool fleet.Pool, best int) (scheduler.Candidate, string) {
 	variant, ok := w.Variants[chip.Family(pool.Family)]
 	if !ok {
 		return scheduler.Candidate{}, fmt.Sprintf("needs a %s variant in the file", pool.Family)
@@ -136,7 +171,11 @@ func (l *Loop) consider(w *workload.Workload, pool fleet.Pool) (scheduler.Candid
 		return scheduler.Candidate{}, excluded[0]
 	}
 	nodes := max(1, w.Place.Nodes)
-	if w.Place.Nodes == 0 && w.Place.Chips.Min > 0 {
+	switch {
+	case w.Place.Nodes > 0:
+	case best > 0:
+		nodes = best
+	case w.Place.Chips.Min > 0:
 		nodes = (w.Place.Chips.Min + pool.ChipsPerNode - 1) / max(1, pool.ChipsPerNode)
 	}
 	if size := max(pool.Nodes, pool.MaxNodes); nodes > size {
