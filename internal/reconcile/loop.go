@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,11 +62,12 @@ type Loop struct {
 	Options
 	kick chan struct{}
 
-	pass    sync.Mutex // held during a pass: passes never overlap
-	pools   poolCache
-	parsed  parsedRuns
-	swept   time.Time
-	stopped map[string]bool // keys whose stop was sent by this process
+	pass     sync.Mutex // held during a pass: passes never overlap
+	pools    poolCache
+	parsed   parsedRuns
+	swept    time.Time
+	starting bool            // a gang was about to begin in the last pass
+	stopped  map[string]bool // keys whose stop was sent by this process
 }
 
 // New returns a loop that does nothing until Run or Tick.
@@ -97,7 +99,7 @@ func (l *Loop) Run(ctx context.Context) {
 		if err := l.Tick(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			l.Log.Error("pass failed; it is tried again", "error", err)
 		}
-		timer := time.NewTimer(l.Interval)
+		timer := time.NewTimer(l.rest())
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -107,6 +109,21 @@ func (l *Loop) Run(ctx context.Context) {
 		case <-timer.C:
 		}
 	}
+}
+
+const (
+	startingEvery = 20 * time.Millisecond // between passes while a gang is about to begin
+	startingFor   = 5 * time.Second       // after which it is one like any other
+)
+
+// rest is the time until the next pass.
+func (l *Loop) rest() time.Duration {
+	l.pass.Lock()
+	defer l.pass.Unlock()
+	if l.starting {
+		return min(startingEvery, l.Interval)
+	}
+	return l.Interval
 }
 
 // Tick makes one pass: observe, record, place, start, sweep.
@@ -129,6 +146,9 @@ func (l *Loop) tick(ctx context.Context, pass *Pass) error {
 	l.forget(w.runs)
 	pass.Live, pass.Queued = len(w.live), len(w.queue)
 	sights := l.observe(ctx, w)
+	l.starting = slices.ContainsFunc(sights, func(s sight) bool {
+		return s.status.State == engine.Starting && l.Clock().Sub(s.attempt.Created).Abs() < startingFor
+	})
 	again, err := l.record(ctx, sights, pass)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/engine"
@@ -60,7 +61,10 @@ func (l *Loop) sweep(ctx context.Context, site string, eng engine.Engine) error 
 		l.Log.Warn("gangs cannot be listed", "site", site, "error", err)
 		return nil
 	}
-	known, err := l.known(ctx)
+	if len(keys) == 0 {
+		return nil
+	}
+	known, err := l.known(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -78,15 +82,16 @@ func (l *Loop) sweep(ctx context.Context, site string, eng engine.Engine) error 
 	return nil
 }
 
-func (l *Loop) known(ctx context.Context) (map[string]fleet.Attempt, error) {
+// known finds the attempts that keys name, of those that the store has.
+func (l *Loop) known(ctx context.Context, keys []string) (map[string]fleet.Attempt, error) {
 	known := map[string]fleet.Attempt{}
 	err := l.Store.View(ctx, func(tx store.Tx) error {
-		runs, err := tx.Runs(store.RunFilter{})
-		if err != nil {
-			return err
-		}
-		for _, run := range runs {
-			attempts, err := tx.Attempts(run.ID)
+		for _, key := range keys {
+			dash := strings.LastIndexByte(key, '-') // see fleet.AttemptKey
+			if dash < 0 {
+				continue
+			}
+			attempts, err := tx.Attempts(key[:dash])
 			if err != nil {
 				return err
 			}
