@@ -264,8 +264,19 @@ const maxProblem = 16 << 20
 
 func problem(response *http.Response) error {
 	data, _ := io.ReadAll(io.LimitReader(response.Body, maxProblem)) // what arrived is what there is to say
-	p := &v1.Problem{}
-	if json.Unmarshal(data, p) != nil || p.Detail == "" {
+	var answer struct {
+		v1.Problem
+		Errors []struct { // of a request that does not fit the API's schema
+			Message  string `json:"message"`
+			Location string `json:"location"`
+		} `json:"errors"`
+	}
+	err := json.Unmarshal(data, &answer)
+	p := &answer.Problem
+	for _, e := range answer.Errors {
+		p.Detail += "; " + e.Location + ": " + e.Message
+	}
+	if err != nil || p.Detail == "" {
 		p = &v1.Problem{Detail: fmt.Sprintf("the server answered %s: %.200s", response.Status, strings.TrimSpace(string(data)))}
 	}
 	p.Status = response.StatusCode

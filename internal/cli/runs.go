@@ -33,7 +33,7 @@ func (a *app) runsCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.BoolVar(&filter.Live, "live", false, "only queued and running ones")
 	f.StringVar(&filter.Project, "project", "", "only those of a project")
-	f.IntVar(&filter.Limit, "limit", 0, "at most so many, the newest")
+	f.IntVar(&filter.Limit, "limit", 100, "at most so many, the newest; 0 lists all")
 	return a.withOutput(a.planeFlags(cmd))
 }
 

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -103,6 +104,14 @@ func TestUpServesThoseWithTheToken(t *testing.T) {
 			t.Errorf("GET %s with token %q: %d %.300s", c.path, c.token, status, body)
 		}
 	}
+	// A log streams to its end.
+	b.must(0, "run", b.write("flaky.yaml", flaky))
+	if _, body := get(t, address+"/v1/runs/"+b.runs()[0].ID+"/logs/stream?attempt=1", token); strings.Count(body, "attempt 1 line") != 5 {
+		t.Errorf("streamed log:\n%s", body)
+	}
+	if err := os.Remove(filepath.Join(b.dir, "starts")); err != nil {
+		t.Fatal(err)
+	}
 	// The command line takes the token of the state directory, for this machine.
 	b.must(0, "runs", "--server", address)
 	if b.must(2, "runs", "--server", address, "--token", "wrong"); !strings.Contains(b.said, "token is missing or wrong") {
@@ -127,6 +136,40 @@ func TestUpServesThoseWithTheToken(t *testing.T) {
 	}
 	b.must(0, "stop", run.ID)
 	b.check(b.runs()[0], fleet.Stopped, 1)
+}
+
+// TestAFollowerTakesOver kills the server whose run a client follows.
+func TestAFollowerTakesOver(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	cmd := exec.Command("yard", "up", "--listen", "127.0.0.1:0", "--state-dir", b.state)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	killed := make(chan struct{})
+	go func() {
+		defer close(killed)
+		for len(b.starts()) == 0 {
+			runtime.Gosched()
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	said := b.must(0, "run", b.write("flaky.yaml", flaky))
+	<-killed
+	for _, line := range []string{"attempt 1 line 1\n", "attempt 1 line 5\n", "attempt 2 line 5\n"} {
+		if strings.Count(said, line) != 1 {
+			t.Errorf("%q is not there once in:\n%s", line, said)
+		}
+	}
+	b.check(b.runs()[0], fleet.Succeeded, 2)
 }
 
 func TestTwoYardsAtOnce(t *testing.T) {
