@@ -83,12 +83,23 @@ func (r Row) Number(column string) float64 { return number(r.Text(column)) }
 // Whole is Number rounded down.
 func (r Row) Whole(column string) int { return whole(r.Text(column)) }
 
+// mostWhole bounds counts, so that products of a few stay within an int.
+const mostWhole = 1e9
+
 func whole(text string) int {
 	n := number(text)
-	if n > 1e12 {
+	if n > mostWhole {
 		return 0
 	}
 	return int(n)
+}
+
+// ranks is whole for a dimension of a parallelism, of which three are multiplied.
+func ranks(text string) int {
+	if n := whole(text); n <= 1e5 {
+		return n
+	}
+	return 0
 }
 
 func number(text string) float64 {

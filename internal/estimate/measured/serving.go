@@ -108,9 +108,9 @@ var versionMark = regexp.MustCompile(`^(?:vllm|sglang|trtllm|lmdeploy|tgi)[ v]*(
 // and experts on moe_tp×moe_ep of the same.
 func (s *Serving) layout(extras map[string]string) {
 	l := &s.Layout
-	l.TP, l.PP, l.AttnDP = max(1, s.Row.Whole("tp")), max(1, whole(extras["pp"])), max(1, whole(extras["attn_dp"]))
-	l.EP = max(1, whole(extras["moe_ep"]))
-	experts := max(1, whole(extras["moe_tp"])) * l.EP
+	l.TP, l.PP, l.AttnDP = max(1, ranks(s.Row.Text("tp"))), max(1, ranks(extras["pp"])), max(1, ranks(extras["attn_dp"]))
+	l.EP = max(1, ranks(extras["moe_ep"]))
+	experts := max(1, ranks(extras["moe_tp"])) * l.EP
 	if s.Job.Model.MoE != nil && experts > l.TP*l.AttnDP {
 		l.AttnDP = (experts + l.TP - 1) / l.TP
 	}

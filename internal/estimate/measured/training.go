@@ -121,14 +121,14 @@ func recompute(column, note string) estimate.Recompute {
 
 // parallelism takes what the row gives; a row without any is searched.
 func (t *Training) parallelism(row Row, extras map[string]string) {
-	f := estimate.Fixed{TP: row.Whole("tp"), PP: row.Whole("pp"), EP: row.Whole("ep")}
-	f.CP = whole(extras["cp"])
+	f := estimate.Fixed{TP: ranks(row.Text("tp")), PP: ranks(row.Text("pp")), EP: ranks(row.Text("ep"))}
+	f.CP = ranks(extras["cp"])
 	for _, key := range []string{"mbs", "per_device_batch", "micro_batch"} {
 		if f.MicroBatch == 0 {
-			f.MicroBatch = whole(extras[key])
+			f.MicroBatch = ranks(extras[key])
 		}
 	}
-	f.Interleave = whole(extras["vp"])
+	f.Interleave = ranks(extras["vp"])
 	f.ZeRO = t.zero(extras, f)
 	if f.TP == 0 && t.Cluster.Chip.Family == chip.TPU {
 		f.TP, f.PP = 1, 1 // sharded over the slice
