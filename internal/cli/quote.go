@@ -110,28 +110,29 @@ func marketOf(offers *catalog.Catalog) *quote.Market {
 
 // meritOrder is the short merit order that a run shows: where it could have
 // run and what that would have cost. It is empty where the workload cannot be
-// quoted: a run needs no model.
-func (a *app) meritOrder(ctx context.Context, p *plane, file string, data []byte) (string, error) {
+// quoted: a run needs no model. The second answer is the same in one line, for
+// the end of a run.
+func (a *app) meritOrder(ctx context.Context, p *plane, file string, data []byte) (order, line string, err error) {
 	now := clock.System()
 	models, err := a.knownModels()
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	w, err := workload.ParseWith(file, data, now, models)
 	if err != nil || w.Unquotable() != "" {
-		return "", nil // submitting tells the faults
+		return "", "", nil // submitting tells the faults
 	}
 	offers, err := a.loadCatalog(nil)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	pools, err := p.pools(ctx)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	answer, err := marketOf(offers).Quote(ctx, quote.Request{Workload: w, File: filepath.Base(file), Pools: pools, Now: now})
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	const places = 4
 	var b strings.Builder
@@ -140,9 +141,23 @@ func (a *app) meritOrder(ctx context.Context, p *plane, file string, data []byte
 	l.before = "the merit order: " + quoteHeader(w, answer) + "\n\n"
 	l.after = ruledOut(answer, flags) + fmt.Sprintf("All of it: yard quote %s\n\n", file)
 	if err := writeTable(&b, l); err != nil {
-		return "", err
+		return "", "", err
 	}
-	return b.String(), nil
+	return b.String(), meritLine(answer, file), nil
+}
+
+// meritLine is the first places of a merit order in one line.
+func meritLine(q *quote.Quote, file string) string {
+	const places = 3
+	var words []string
+	for n, place := range shown(q, quoteFlags{limit: places}) {
+		if n == places {
+			break
+		}
+		c := q.Candidates[place]
+		words = append(words, fmt.Sprintf("%d %s %s", place+1, where(c), c.Cost.Short()))
+	}
+	return fmt.Sprintf("merit order: %s · … of %s   (yard quote %s)\n", strings.Join(words, " · "), units.Grouped(int64(q.Considered)), file)
 }
 
 var quoteColumns = []column{

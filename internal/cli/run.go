@@ -54,11 +54,11 @@ func (a *app) run(ctx context.Context, file string, s v1.Submission, detach bool
 		return err
 	}
 	return a.with(ctx, func(p *plane) error {
-		order, err := a.meritOrder(ctx, p, file, data)
+		order, line, err := a.meritOrder(ctx, p, file, data)
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprint(a.stdout, order); err != nil {
+		if err := a.say(order); err != nil {
 			return err
 		}
 		var run v1.RunDetail
@@ -73,7 +73,7 @@ func (a *app) run(ctx context.Context, file string, s v1.Submission, detach bool
 		if detach {
 			return a.leave(ctx, p, run)
 		}
-		return a.follow(ctx, p, run)
+		return errors.Join(a.follow(ctx, p, run), a.say(line))
 	})
 }
 
@@ -97,6 +97,12 @@ func (a *app) leave(ctx context.Context, p *plane, run v1.RunDetail) error {
 		}
 	}
 	_, err := fmt.Fprintf(a.stdout, "run %s is %s; follow it: yard logs -f %s\n", run.ID, run.State, run.ID)
+	return err
+}
+
+// say prints text where the answer goes.
+func (a *app) say(text string) error {
+	_, err := fmt.Fprint(a.stdout, text)
 	return err
 }
 

@@ -211,12 +211,12 @@ func parts(b estimate.Breakdown) []scheduler.Part {
 	}
 }
 
-// cpuFLOPS is what one vCPU trains at, in FLOP/s of the model: a tenth of the
-// 166 GFLOP/s that examples/gpt reaches per core in matrix products with
-// AVX-512 (measured 2026-11-21), because half a core is sold as a vCPU, not
-// every part of a step is a product, and many hosts have narrower vectors. It
-// is a stand-in until a run was measured there: the interval says so.
-const cpuFLOPS = 16.6e9
+// cpuFLOPS is what one vCPU trains at, in FLOP/s of the model: half of the
+// 47 GFLOP/s per core that examples/gpt trains at with AVX-512 (17,100 tokens/s
+// of 0.95M parameters on two cores, measured 2026-11-22), because half a core
+// is sold as a vCPU. It is a stand-in until a run was measured there: hosts
+// with narrower vectors are slower, and the interval says so.
+const cpuFLOPS = 23.5e9
 
 // cpuSpeed is a stand-in for host processors, which the estimator refuses.
 func cpuSpeed(job estimate.Job, vcpus int) scheduler.Speed {
