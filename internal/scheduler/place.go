@@ -168,13 +168,29 @@ func (p *placing) try(waiting Waiting) (*Placement, []string) {
 	return nil, reasons
 }
 
-// keep reserves the pools that could take an impatient run, if they grew free.
+// keep reserves the pools that could take an impatient run, if they grew free:
+// a run that its project's quota holds back has no use for the room that it
+// would keep from others.
 func (p *placing) keep(waiting Waiting) {
 	for _, candidate := range waiting.Candidates {
+		pool, known := p.pools[candidate.Pool]
+		if !known || p.overQuota(waiting.Run, max(1, candidate.Need.Nodes)*chipsOf(candidate.Need, pool)) != "" {
+			continue
+		}
 		if p.kept[candidate.Pool] == "" {
 			p.kept[candidate.Pool] = waiting.Run.ID
 		}
 	}
+}
+
+// overQuota says why the project of a run may not hold so many more chips, or "".
+func (p *placing) overQuota(run fleet.Run, chips int) string {
+	quota, limited := p.snapshot.Quotas[run.Project]
+	if !limited || p.held[run.Project]+chips <= quota {
+		return ""
+	}
+	return fmt.Sprintf("project %s holds %d of its quota of %d chips and this run needs %d",
+		run.Project, p.held[run.Project], quota, chips)
 }
 
 // fit returns the placement of a run on a candidate, or why there is none now.
@@ -199,9 +215,8 @@ func (p *placing) fit(run fleet.Run, candidate Candidate) (*Placement, string) {
 	if obstacle := p.room(placement); obstacle != "" {
 		return nil, obstacle
 	}
-	if quota, limited := p.snapshot.Quotas[run.Project]; limited && p.held[run.Project]+placement.Chips > quota {
-		return nil, fmt.Sprintf("project %s holds %d of its quota of %d chips and this run needs %d",
-			run.Project, p.held[run.Project], quota, placement.Chips)
+	if obstacle := p.overQuota(run, placement.Chips); obstacle != "" {
+		return nil, obstacle
 	}
 	return &placement, ""
 }

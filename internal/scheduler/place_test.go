@@ -101,6 +101,20 @@ func TestPlaceKeepsRoomForWhoWaitsLong(t *testing.T) {
 	}
 }
 
+// A run that its quota holds back, however long it waits, keeps no pool from others.
+func TestPlaceKeepsNoRoomForWhoIsOverQuota(t *testing.T) {
+	pool := fleet.Pool{Site: "s", Name: "p5", ChipsPerNode: 8, Nodes: 4, MaxNodes: 4}
+	barred := waitingRun("barred", 1000, noon.Add(-24*time.Hour), Need{Nodes: 1}, "s/p5")
+	barred.Run.Project = "over"
+	small := waitingRun("small", 0, noon, Need{Nodes: 1}, "s/p5")
+	placements, waits := Place(Snapshot{
+		Now: noon, Pools: []fleet.Pool{pool}, Queue: []Waiting{barred, small}, Quotas: map[string]int{"over": 0},
+	})
+	if len(placements) != 1 || placements[0].Run != "small" || len(waits) != 1 || !strings.Contains(waits[0].Reasons[0], "quota of 0") {
+		t.Fatalf("placements %+v waits %+v", placements, waits)
+	}
+}
+
 func TestPlaceExplainsBackoffAndRuledOut(t *testing.T) {
 	later := waitingRun("a", 0, noon, Need{}, "local/cpu")
 	later.Run.NotBefore = noon.Add(time.Minute)
