@@ -329,7 +329,7 @@ func drawCurve(out io.Writer, points []v1.Point) {
 	var losses []float64
 	for _, p := range points {
 		if p.Loss != 0 {
-			losses = append(losses, p.Loss)
+			losses = append(losses, drawable(p.Loss))
 		}
 	}
 	if len(losses) < fewest {
@@ -377,11 +377,11 @@ func results(p v1.Progress) []string {
 	var parts []string
 	switch {
 	case p.EvalLoss != 0 && p.BaselineLoss != 0:
-		parts = append(parts, fmt.Sprintf("loss %.2f (baseline %.2f)", p.EvalLoss, p.BaselineLoss))
+		parts = append(parts, fmt.Sprintf("loss %s (baseline %s)", showLoss(p.EvalLoss), showLoss(p.BaselineLoss)))
 	case p.EvalLoss != 0:
-		parts = append(parts, fmt.Sprintf("loss %.2f", p.EvalLoss))
+		parts = append(parts, "loss "+showLoss(p.EvalLoss))
 	case p.Loss != 0:
-		parts = append(parts, fmt.Sprintf("loss %.2f", p.Loss))
+		parts = append(parts, "loss "+showLoss(p.Loss))
 	}
 	if p.Tokens > 0 {
 		parts = append(parts, showCount(float64(p.Tokens))+" tokens")

@@ -119,7 +119,7 @@ func (d *display) show(run v1.RunDetail) {
 	}
 	d.seen = true
 	if p.Step != d.lastStep && p.Loss != 0 {
-		d.losses = append(d.losses, p.Loss)
+		d.losses = append(d.losses, drawable(p.Loss))
 		if len(d.losses) > lossPoints {
 			d.losses = d.losses[len(d.losses)-lossPoints:]
 		}
@@ -143,7 +143,7 @@ func (d *display) live(run v1.RunDetail) string {
 		parts = append(parts, progressBar(done, barWidth)+fmt.Sprintf(" %3.0f%%", 100*done))
 	}
 	if p.Loss != 0 {
-		parts = append(parts, strings.TrimSpace(fmt.Sprintf("loss %.2f %s", p.Loss, spark(d.losses, sparkWidth))))
+		parts = append(parts, strings.TrimSpace("loss "+showLoss(p.Loss)+" "+spark(d.losses, sparkWidth)))
 	}
 	parts = append(parts, d.figures(run)...)
 	return strings.Join(parts, "   ")
@@ -167,7 +167,7 @@ func (d *display) plain(run v1.RunDetail) {
 		parts = append(parts, fmt.Sprintf("%.0f%%", 100*done))
 	}
 	if p.Loss != 0 {
-		parts = append(parts, fmt.Sprintf("loss %.2f", p.Loss))
+		parts = append(parts, "loss "+showLoss(p.Loss))
 	}
 	d.say(strings.Join(append(parts, d.figures(run)...), " · ") + "\n")
 }
@@ -254,6 +254,22 @@ func spark(values []float64, width int) string {
 		out.WriteRune(levels[level])
 	}
 	return out.String()
+}
+
+// diverged is the loss beyond which curves are drawn no higher, and figures
+// are shown by their power of ten: no loss of a model that learns is near it.
+const diverged = 1e6
+
+// drawable keeps a loss within what can be drawn: a run that diverged reports
+// numbers whose differences have no room in a float64.
+func drawable(loss float64) float64 { return min(max(loss, -diverged), diverged) }
+
+// showLoss rounds a loss for people.
+func showLoss(loss float64) string {
+	if math.Abs(loss) >= diverged {
+		return fmt.Sprintf("%.2e", loss)
+	}
+	return fmt.Sprintf("%.2f", loss)
 }
 
 // showCount rounds a count for people: 58.1k, 6.1M.

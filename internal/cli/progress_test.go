@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,32 @@ func TestBarAndSpark(t *testing.T) {
 	}
 	if got := spark([]float64{1, 1}, 4); got != "▁▁" {
 		t.Errorf("flat spark: %s", got)
+	}
+}
+
+// A run that diverged reports losses that no curve can hold: they are drawn at
+// the edge and told in few digits.
+func TestDivergedLossIsShown(t *testing.T) {
+	losses := []float64{5e-324, 2, 1e240, math.MaxFloat64, math.MaxFloat64, -math.MaxFloat64}
+	var out bytes.Buffer
+	d := &display{out: &out, terminal: true, width: func() int { return 100 }, now: func() time.Time { return time.Time{} }}
+	var points []v1.Point
+	for i, loss := range losses {
+		run := detail(1, int64(i+1), time.Unix(int64(i+1), 0))
+		run.Progress.Loss = loss
+		d.show(run)
+		points = append(points, v1.Point{Progress: *run.Progress})
+	}
+	drawCurve(&out, points)
+	for line := range strings.Lines(out.String()) {
+		if !strings.Contains(line, "\r") && len([]rune(line)) > 120 {
+			t.Errorf("a line of %d characters: %.200s", len([]rune(line)), line)
+		}
+	}
+	for loss, want := range map[float64]string{1.5249: "1.52", -999: "-999.00", 1e240: "1.00e+240", 5e-324: "0.00"} {
+		if got := showLoss(loss); got != want {
+			t.Errorf("loss %g is shown as %s, want %s", loss, got, want)
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func (a *app) listRuns(ctx context.Context, p *plane, filter client.RunFilter) e
 				step = fmt.Sprintf("%.0f%%", 100*done)
 			}
 			if r.Progress.Loss != 0 {
-				loss = fmt.Sprintf("%.2f", r.Progress.Loss)
+				loss = showLoss(r.Progress.Loss)
 			}
 		}
 		l.cells = append(l.cells, []string{

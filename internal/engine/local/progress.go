@@ -38,7 +38,9 @@ type progressBook struct {
 func newProgressBook() *progressBook { return &progressBook{every: 1} }
 
 // offer takes a line that reports progress, and reports whether it is one.
-// Fields that a line leaves out keep their last value.
+// Fields that a line leaves out keep their last value. The time is the shim's:
+// what is booked of a lost attempt ends at its last progress, and no rank's
+// clock may move that.
 func (b *progressBook) offer(line []byte) bool {
 	object, found := bytes.CutPrefix(line, []byte(progressMark))
 	if !found {
@@ -47,13 +49,13 @@ func (b *progressBook) offer(line []byte) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	next := b.last
-	next.At = time.Time{}
 	if !bytes.HasPrefix(bytes.TrimSpace(object), []byte{'{'}) || json.Unmarshal(object, &next) != nil {
 		return false
 	}
-	if next.At.IsZero() {
-		next.At = time.Now().UTC()
+	if min(next.Step, next.Steps, next.Tokens, next.CheckpointStep) < 0 || next.TokensPerSecond < 0 {
+		return false // counts from 0 up
 	}
+	next.At = time.Now().UTC()
 	b.note(next)
 	b.last, b.dirty = next, true
 	return true

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // However long a run, the history has enough points for a curve and not many
@@ -66,6 +67,30 @@ func TestStepReportedTwiceIsOnePoint(t *testing.T) {
 	data, err := os.ReadFile(dir.file(historyFile))
 	if err != nil || bytes.Count(data, []byte{'\n'}) != 2 || !strings.Contains(string(data), `"checkpoint_step":2`) {
 		t.Errorf("history, %v:\n%s", err, data)
+	}
+}
+
+// What a rank says of the time is not believed: usage may be booked by it.
+func TestProgressIsTimedByTheShim(t *testing.T) {
+	book := newProgressBook()
+	for _, at := range []string{"9999-12-31T00:00:00Z", "0001-01-01T00:00:00Z"} {
+		before := time.Now()
+		if !book.offer([]byte(progressMark + `{"step": 1, "at": "` + at + `"}`)) {
+			t.Fatal("refused")
+		}
+		if got := book.latest().At; got.Before(before) || got.After(time.Now()) {
+			t.Errorf("said %s: taken as %s", at, got)
+		}
+	}
+}
+
+// Counts below 0 are no progress: the line stays in the log, where it is seen.
+func TestNegativeProgressIsRefused(t *testing.T) {
+	book := newProgressBook()
+	for _, field := range []string{"step", "steps", "tokens", "checkpoint_step", "tokens_per_second"} {
+		if book.offer([]byte(progressMark + `{"` + field + `": -1}`)) {
+			t.Errorf("%s: -1 is taken", field)
+		}
 	}
 }
 
