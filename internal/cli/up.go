@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchyard-ai/switchyard/client"
 	"github.com/switchyard-ai/switchyard/internal/config"
 	"github.com/switchyard-ai/switchyard/internal/daemon"
 )
@@ -43,6 +44,21 @@ go on and are found again by the next yard.`,
 	return cmd
 }
 
+// relieve asks a background yard to give way to a server; its runs go on. The
+// lock tells whether it did.
+func relieve(ctx context.Context, stateDir string) {
+	holder := daemon.ReadHolder(stateDir)
+	c := client.NewUnix(daemon.SocketPath(stateDir))
+	defer c.Close()
+	health, err := c.Health(ctx)
+	if err != nil || !holder.Background || health.PID != holder.PID {
+		return
+	}
+	if process, err := os.FindProcess(holder.PID); err == nil {
+		_ = process.Signal(syscall.SIGTERM) // gone already, if this fails
+	}
+}
+
 func (a *app) up(ctx context.Context, background bool) error {
 	c, err := config.Load(a.flags, os.Getenv)
 	if err != nil {
@@ -50,10 +66,13 @@ func (a *app) up(ctx context.Context, background bool) error {
 	}
 	options := daemon.Options{
 		Config: c, Version: version(), TCP: !background,
-		Log: slog.New(slog.NewTextHandler(a.stderr, nil)), LockWait: lastCommand,
+		Log: slog.New(slog.NewTextHandler(a.stderr, nil)), LockWait: lastCommand, Background: background,
 	}
 	if background {
 		options.LockWait = handover
+	}
+	if !background {
+		relieve(ctx, c.StateDir)
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()

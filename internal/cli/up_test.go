@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
@@ -133,6 +134,39 @@ func TestUpServesThoseWithTheToken(t *testing.T) {
 	run := b.runs()[0]
 	if run.State != string(fleet.Running) {
 		t.Errorf("after yard up ended the run is %s", run.State)
+	}
+	b.must(0, "stop", run.ID)
+	b.check(b.runs()[0], fleet.Stopped, 1)
+}
+
+// TestInterruptDetaches sends Ctrl-C where there is no terminal to ask on; the
+// background yard that goes on gives way to a server.
+func TestInterruptDetaches(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	cmd := exec.Command("yard", "run", "--state-dir", b.state, b.write("endless.yaml", endless))
+	cmd.Dir = b.dir
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for len(b.starts()) == 0 {
+		runtime.Gosched()
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), "detached from endless-") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	address, _ := b.up()
+	if status, _ := get(t, address+"/healthz", ""); status != 200 {
+		t.Errorf("status %d", status)
+	}
+	run := b.runs()[0]
+	if run.State != string(fleet.Running) {
+		t.Errorf("the detached run is %s", run.State)
 	}
 	b.must(0, "stop", run.ID)
 	b.check(b.runs()[0], fleet.Stopped, 1)

@@ -34,6 +34,8 @@ type Options struct {
 	Version  string
 	TCP      bool          // listen on Config.Listen too, with a token
 	LockWait time.Duration // how long to wait for another holder of the state directory
+
+	Background bool // came to be by itself, and gives way
 }
 
 // Daemon is a running control plane of one state directory.
@@ -71,7 +73,7 @@ func Start(ctx context.Context, options Options) (*Daemon, error) {
 		return nil, fault.Wrap(fault.Invalid, err, "making the state directory")
 	}
 	d := &Daemon{options: options, began: time.Now()}
-	holder := Holder{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Since: clock.System()}
+	holder := Holder{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Since: clock.System(), Background: options.Background}
 	var err error
 	if d.lock, err = lock(ctx, dir, options.LockWait, holder); err != nil {
 		return nil, err

@@ -20,6 +20,9 @@ type Holder struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command"`
 	Since   time.Time `json:"since"`
+
+	// Background is set where it came to be by itself and gives way on SIGTERM.
+	Background bool `json:"background,omitempty"`
 }
 
 // String names the holder for people.

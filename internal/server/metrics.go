@@ -80,8 +80,8 @@ func newStateCollector(source store.Store) *stateCollector {
 		queued:   desc("yard_queue_length", "Runs that wait for a place."),
 		attempts: desc("yard_live_attempts", "Attempts that are recorded or running, by pool.", "pool"),
 		chips:    desc("yard_chips_held", "Chips held by live attempts, by pool.", "pool"),
-		spend:    desc("yard_ledger_cost_total", "Cost in the ledger; for reading, not for accounts: see yard ledger.", "provider", "currency", "imputed"),
-		hour:     desc("yard_ledger_node_hours_total", "Node-hours in the ledger, by provider.", "provider"),
+		spend:    desc("yard_ledger_cost", "Cost in the ledger; for reading, not for accounts: see yard ledger.", "provider", "currency", "imputed"),
+		hour:     desc("yard_ledger_node_hours", "Node-hours in the ledger, by provider.", "provider"),
 	}
 }
 
