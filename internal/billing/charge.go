@@ -82,6 +82,7 @@ func (b *Book) chargeOf(e entry, hour int64) Charge {
 	if e.by >= 0 {
 		clause := b.clauses[e.by]
 		charge.Contract, charge.Clause, charge.Kind = clause.contract.Name, clause.Name, clause.kind
+		charge.Product.Provider = clause.provider
 	}
 	if e.cell >= 0 {
 		charge.Product = b.cells[e.cell].product

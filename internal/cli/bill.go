@@ -22,8 +22,35 @@ type billFlags struct {
 	late      []string
 	from, to  string
 	exchange  string
-	format    string
 	charges   bool
+	focusFlags
+}
+
+// focusFlags say how FOCUS is written.
+type focusFlags struct {
+	format, version        string
+	accountID, accountName string
+}
+
+func (f *focusFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.format, "format", "", "focus: write FOCUS cost and usage, with -o csv or parquet")
+	cmd.Flags().StringVar(&f.version, "version", focus.Version12, "version of FOCUS: 1.2 or 1.3")
+	cmd.Flags().StringVar(&f.accountID, "account-id", "default", "billing account in FOCUS")
+	cmd.Flags().StringVar(&f.accountName, "account-name", "Default billing account", "its name")
+}
+
+// writer opens FOCUS output in the form asked for; CSV is the default.
+func (f *focusFlags) writer(a *app) (focus.Writer, error) {
+	if f.version != focus.Version12 && f.version != focus.Version13 {
+		return nil, fault.Newf(fault.Invalid, "unknown version %q of FOCUS; valid: 1.2, 1.3", f.version)
+	}
+	switch a.output {
+	case "csv", "table", "":
+		return focus.NewCSV(a.stdout, f.version)
+	case "parquet":
+		return focus.NewParquet(a.stdout, f.version)
+	}
+	return nil, fault.Newf(fault.Invalid, "FOCUS cannot be written as %q; valid: csv, parquet", a.output)
 }
 
 func (a *app) billCommand() *cobra.Command {
@@ -35,6 +62,7 @@ func (a *app) billCommand() *cobra.Command {
 			"which clause made every charge. It covers the hours of the usage unless --from\n" +
 			"and --to say otherwise: shortfalls fall due when their window ends within them.",
 		Example: "  yard bill --contracts examples/contracts --usage usage.csv\n" +
+			"  yard bill --contracts examples/contracts --usage usage.csv --format focus -o parquet > bill.parquet\n" +
 			"  yard bill --contracts aws.yaml --usage june.csv --late june-late.csv --charges -o json",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.bill(f) },
@@ -45,6 +73,7 @@ func (a *app) billCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.from, "from", "", "bill from this time on (default: the first hour of usage)")
 	cmd.Flags().StringVar(&f.to, "to", "", "bill up to this time (default: the last hour of usage)")
 	cmd.Flags().StringVar(&f.exchange, "exchange", "", "dated exchange rates (CSV: date,from,to,rate) for usage in other currencies")
+	f.add(cmd)
 	cmd.Flags().BoolVar(&f.charges, "charges", false, "list every charge, not sums by clause and product")
 	return cmd
 }
@@ -86,13 +115,39 @@ func (a *app) bill(f billFlags) error {
 		b.restated = true
 		book.Settle(from, to, b.add)
 	}
+	if f.format != "" {
+		return a.billFocus(book, f.focusFlags)
+	}
 	b.from, b.to = book.Billed()
 	b.status = book.Status()
 	return a.print(b.listing())
 }
 
+// billFocus writes the charges that hold as FOCUS, divided among accounts and
+// resources.
+func (a *app) billFocus(book *billing.Book, f focusFlags) error {
+	if f.format != "focus" {
+		return fault.Newf(fault.Invalid, "unknown format %q; valid: focus", f.format)
+	}
+	out, err := f.writer(a)
+	if err != nil {
+		return err
+	}
+	account := focus.Account{ID: f.accountID, Name: f.accountName}
+	var failed error
+	book.SplitCharges(func(c billing.Charge, line billing.Line) {
+		if failed == nil {
+			failed = out.Write(focus.FromCharge(c, line, book.Currency(), account))
+		}
+	})
+	if failed != nil {
+		return failed
+	}
+	return out.Close()
+}
+
 func (a *app) readUsage(file string, f billFlags, book *billing.Book) error {
-	options := focus.UsageOptions{}
+	options := focus.UsageOptions{Resources: f.format != ""}
 	if f.exchange != "" {
 		table, err := os.Open(f.exchange)
 		if err != nil {
