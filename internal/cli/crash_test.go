@@ -19,8 +19,8 @@ import (
 	"time"
 
 	v1 "github.com/switchyard-ai/switchyard/api/v1"
+	"github.com/switchyard-ai/switchyard/internal/daemon"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
-	"github.com/switchyard-ai/switchyard/internal/reconcile"
 )
 
 // yardTimeout bounds one yard process of a test.
@@ -208,14 +208,14 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		points string // prefixes of those that it can reach
 		play   func(*bench, string) bool
 	}{
-		{"flaky", "run.submit attempt. run.requeued run.succeeded", playFlaky},
+		{"flaky", "run.submit attempt. run.requeued run.succeeded start:", playFlaky},
 		{"hopeless", "run.submit attempt.r attempt.s run.requeued run.failed", playHopeless},
-		{"stop", "stop. run.stopped", playStop},
-		{"orphan", "orphan.", playOrphan},
+		{"stop", "stop. run.stopped stop:", playStop},
+		{"orphan", "orphan. forget:", playOrphan},
 	}
 	reached := make(chan string, 1000)
 	t.Run("points", func(t *testing.T) {
-		for _, point := range reconcile.CrashPoints() {
+		for _, point := range daemon.CrashPoints() {
 			for _, s := range scenarios {
 				if !slices.ContainsFunc(strings.Fields(s.points), func(prefix string) bool { return strings.HasPrefix(point, prefix) }) {
 					continue
@@ -234,7 +234,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	for point := range reached {
 		hit[point] = true
 	}
-	for _, point := range reconcile.CrashPoints() {
+	for _, point := range daemon.CrashPoints() {
 		// Hours are metered at the full hour only: internal/reconcile kills there.
 		if !hit[point] && !strings.HasPrefix(point, "attempt.metered") {
 			t.Errorf("no scenario was killed at %s: the test does not cover it", point)
