@@ -203,6 +203,9 @@ variants:
 // TestKilledAtEveryPoint kills yard at every change of state, again and again,
 // and wants the same end as if nothing had happened.
 func TestKilledAtEveryPoint(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a minute of real processes; internal/reconcile dies at each point of the loop in a bubble")
+	}
 	scenarios := []struct {
 		name   string
 		points string // prefixes of those that it can reach

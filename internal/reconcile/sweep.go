@@ -108,14 +108,16 @@ func (l *Loop) known(ctx context.Context, keys []string) (map[string]fleet.Attem
 // later sweep finishes what this one cannot.
 func (l *Loop) remove(ctx context.Context, eng engine.Engine, key, why string) {
 	status, err := eng.Observe(ctx, key)
-	if fault.Is(err, fault.Lost) {
-		return // already gone, its key is fenced
-	}
-	if err == nil && status.State != engine.Exited {
+	switch {
+	case fault.Is(err, fault.Lost): // listed and yet not known: forgotten in part
+		if err = eng.Forget(ctx, key); fault.Is(err, fault.Lost) {
+			return // gone meanwhile
+		}
+	case err == nil && status.State != engine.Exited:
 		l.Log.Warn("stopping a gang that should not be", "key", key, "why", why)
 		l.Crash(pointOrphanStop)
 		err = eng.Stop(ctx, key, l.Policy.Grace)
-	} else if err == nil {
+	case err == nil:
 		l.Log.Info("forgetting a gang", "key", key, "why", why)
 		l.Crash(pointOrphanForget)
 		err = eng.Forget(ctx, key)

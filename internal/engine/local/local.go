@@ -153,7 +153,9 @@ func (e *Engine) List(context.Context) ([]string, error) {
 	}
 	var keys []string
 	for _, entry := range entries {
-		if _, err := e.known(entry.Name()); err == nil {
+		// A fenced key with a folder is one whose Forget was cut short: it is
+		// listed, so that Forget is asked for again.
+		if _, err := e.known(entry.Name()); err == nil || exists(e.fence(entry.Name())) {
 			keys = append(keys, entry.Name())
 		}
 	}
@@ -196,7 +198,7 @@ func (e *Engine) discard(key string) error {
 		return err
 	}
 	crashAt("forget:after-rename")
-	return os.RemoveAll(aside)
+	return os.RemoveAll(filepath.Dir(aside)) // with what a Forget that was cut short left there
 }
 
 // known returns the folder of a gang that was accepted and not forgotten.
