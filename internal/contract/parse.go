@@ -22,11 +22,7 @@ func Parse(file string, data []byte) ([]*Contract, error) {
 		if kind := document.Kind(); kind != Kind {
 			document.Faultf("kind", "found %q; a contract file has kind: %s", clip(kind), Kind)
 		} else {
-			document.Decode(c)
-			if document.Faults() == nil {
-				c.complete()
-				validate(document, c)
-			}
+			c = Decode(document)
 		}
 		if found, ok := document.Faults().(spec.Faults); ok {
 			faults = append(faults, found...)
@@ -34,6 +30,18 @@ func Parse(file string, data []byte) ([]*Contract, error) {
 		contracts = append(contracts, c)
 	}
 	return contracts, faults.Err()
+}
+
+// Decode reads one document of kind Contract. What is wrong is recorded in the
+// document.
+func Decode(document *spec.Document) *Contract {
+	c := &Contract{File: document.File}
+	document.Decode(c)
+	if document.Faults() == nil {
+		c.complete()
+		validate(document, c)
+	}
+	return c
 }
 
 // complete fills what the file leaves to its defaults.

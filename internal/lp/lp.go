@@ -100,6 +100,17 @@ func (m *Model) Limit(r Row, lower, upper float64) {
 	m.constraints[r].lower, m.constraints[r].upper = lower, upper
 }
 
+// Limits returns the bounds of a constraint.
+func (m *Model) Limits(r Row) (lower, upper float64) {
+	return m.constraints[r].lower, m.constraints[r].upper
+}
+
+// Terms returns the terms of a constraint; the caller does not change them.
+func (m *Model) Terms(r Row) []Term { return m.constraints[r].terms }
+
+// Cost returns the cost of a variable.
+func (m *Model) Cost(v Var) float64 { return m.variables[v].cost }
+
 // Variables returns the number of variables.
 func (m *Model) Variables() int { return len(m.variables) }
 

@@ -1,0 +1,245 @@
+package planner
+
+import (
+	"context"
+	"math"
+	"sort"
+	"strconv"
+
+	"github.com/switchyard-ai/switchyard/internal/lp"
+	"github.com/switchyard-ai/switchyard/internal/plan"
+)
+
+// Solve plans: it decides, and says what was decided and why.
+func Solve(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*plan.Plan, error) {
+	a, err := p.ask(ctx, solver, question{weighted: true}, o)
+	if err != nil {
+		return nil, err
+	}
+	return a.plan(ctx, solver)
+}
+
+// plan writes an answer down.
+func (a *answer) plan(ctx context.Context, solver lp.Solver) (*plan.Plan, error) {
+	duals, err := a.prices(ctx, solver)
+	if err != nil {
+		return nil, err
+	}
+	portfolio := a.Portfolio
+	first := a.first(a.Values)
+	out := &plan.Plan{
+		Portfolio: portfolio.Name, AsOf: portfolio.AsOf.Time, From: a.start, To: a.end, Currency: portfolio.Currency,
+		Choice: plan.FirstStage(*first), Notes: a.Notes,
+	}
+	costs := a.costs()
+	var probabilities []float64
+	for s := range a.recourse {
+		f, err := a.future(s, first)
+		if err != nil {
+			return nil, err
+		}
+		f.Cost = costs[s]
+		out.Futures = append(out.Futures, *f)
+		probabilities = append(probabilities, f.Probability)
+		out.Quality.Expected += f.Probability * f.Cost
+		out.Quality.Modelled += f.Probability * f.Modelled
+		out.Quality.Billed += f.Probability * float64(f.Spend.Micros) / 1e6
+	}
+	q := &out.Quality
+	q.CVaR = CVaR(costs, probabilities, portfolio.Risk.Tail)
+	q.Status, q.Objective, q.Bound, q.Gap = string(a.Status), a.Objective*a.scale, a.Bound*a.scale, relative(a.Objective, a.Bound)
+	q.Variables, q.Rows = a.lp.Variables(), a.lp.Constraints()
+	if q.Modelled != 0 {
+		q.Difference = (q.Billed - q.Modelled) / math.Abs(q.Modelled)
+	}
+	out.Years = a.years(&out.Futures[0])
+	out.Binding = a.binding(duals)
+	out.Dispatch = a.dispatch(duals)
+	out.Decisions = a.decisions(first, out.Binding)
+	standing, err := a.standing(first)
+	if err != nil {
+		return nil, err
+	}
+	out.Covenants = standing
+	return out, out.Seal()
+}
+
+// relative is the gap between an objective and its bound.
+func relative(objective, bound float64) float64 {
+	if objective == bound {
+		return 0
+	}
+	return math.Abs(objective-bound) / math.Max(math.Abs(objective), 1e-9)
+}
+
+// future writes down what one future does, and has it billed.
+func (a *answer) future(s int, first *decided) (*plan.Future, error) {
+	r := a.recourse[s]
+	uses := a.uses(r)
+	billed, err := a.billOf(a.contractsOf(r.f, first), uses)
+	if err != nil {
+		return nil, err
+	}
+	capital := a.capital(a, first, r.f)
+	out := &plan.Future{Name: r.f.name, Probability: r.f.probability, Billed: a.amount(billed.total), Withheld: a.amount(billed.withheld)}
+	committed := a.committed(r.f, first)
+	total := int64(0)
+	for t, period := range a.Periods {
+		result := plan.PeriodResult{Period: period, Label: period.Label(), Spend: a.amount(billed.byPeriod[t] + capital[t]), Committed: committed[t]}
+		total += capital[t]
+		out.Modelled += a.value(r.spend[t]) * a.scale
+		out.Periods = append(out.Periods, result)
+	}
+	out.Capital, out.Spend = a.amount(total), a.amount(total+billed.total)
+	a.nodes(r, out)
+	a.work(r, out)
+	a.cashOf(r, out)
+	for _, u := range r.unserved {
+		if units := a.Values[u.v] * u.hours; units > 1e-6 {
+			out.Unserved = append(out.Unserved, plan.Unserved{Demand: a.works[u.work].Name, Period: a.Periods[u.period].Label(), Units: units})
+		}
+	}
+	for _, b := range r.breaches {
+		if a.Values[b.v] > 0.5 {
+			out.Breaches = append(out.Breaches, b.label+" in "+a.Periods[b.period].Label())
+		}
+	}
+	for _, slack := range r.slacks {
+		if a.Values[slack.v] > 1e-6 {
+			out.Broken = append(out.Broken, slack.words)
+		}
+	}
+	return out, nil
+}
+
+func (a *answer) nodes(r *recourse, out *plan.Future) {
+	for _, c := range r.columns {
+		nodes := a.Values[c.v]
+		if nodes < 1e-7 {
+			continue
+		}
+		o := a.offers[a.lines[c.line].offer]
+		source := "list"
+		if c.deal >= 0 {
+			source = a.deals[c.deal].Contract
+		} else if o.deal != "" {
+			source = o.deal
+		}
+		period := &out.Periods[c.period]
+		option := o.Option
+		if c.option != "" {
+			option = c.option
+		}
+		period.Nodes = append(period.Nodes, plan.Nodes{
+			Offer: o.Name, Provider: o.Provider, Chipmaker: o.Chipmaker, Chip: o.Chip, Class: a.lines[c.line].class, Source: source, Option: option,
+			NodeHours: wholeUp(nodes * period.Hours()), Chips: nodes * float64(o.Chips),
+			List: strconv.FormatFloat(c.list, 'f', -1, 64), Rate: c.rate,
+		})
+	}
+}
+
+func (a *answer) work(r *recourse, out *plan.Future) {
+	for w := range a.works {
+		for g, group := range a.groups {
+			for t := range a.Periods {
+				v := r.placed[w][g][t]
+				if v == none || a.Values[v] < 1e-7 {
+					continue
+				}
+				period := &out.Periods[t]
+				period.Work = append(period.Work, plan.Placed{
+					Demand: a.works[w].Name, Provider: group.provider, Region: group.region, Chip: group.chip, Class: group.class,
+					Chips: a.Values[v], Units: a.Values[v] * r.eta(w, g, t) * period.Hours(),
+				})
+			}
+		}
+	}
+}
+
+func (a *answer) cashOf(r *recourse, out *plan.Future) {
+	for t, v := range r.cash {
+		cash := a.Values[v] * a.scale
+		out.Periods[t].Cash = &cash
+		if out.CashLow == nil || cash < out.CashLow.Amount {
+			out.CashLow = &plan.Low{Amount: cash, Period: a.Periods[t].Label()}
+		}
+	}
+}
+
+// years sums a future up by calendar year.
+func (a *answer) years(f *plan.Future) []plan.Year {
+	var all []plan.Year
+	for i := range f.Periods {
+		period := &f.Periods[i]
+		year := period.From.Year()
+		if len(all) == 0 || all[len(all)-1].Year != year {
+			all = append(all, plan.Year{Year: year, Spend: a.amount(0), Providers: map[string]float64{}, Chipmakers: map[string]float64{}})
+		}
+		y := &all[len(all)-1]
+		y.Spend.Micros += period.Spend.Micros
+		y.Committed += period.Committed
+		for _, n := range period.Nodes {
+			list, _ := strconv.ParseFloat(n.List, 64)
+			y.Providers[n.Provider] += float64(n.NodeHours) * list
+			y.Chipmakers[n.Chipmaker] += n.Chips * period.Hours()
+		}
+		if period.Cash != nil && (y.CashLow == nil || *period.Cash < y.CashLow.Amount) {
+			y.CashLow = &plan.Low{Amount: *period.Cash, Period: period.Label}
+		}
+	}
+	for i := range all {
+		normalise(all[i].Providers)
+		normalise(all[i].Chipmakers)
+		all[i].HHI = HHI(all[i].Providers)
+	}
+	return all
+}
+
+func normalise(shares map[string]float64) {
+	sum := 0.0
+	for _, name := range sortedNames(shares) {
+		sum += shares[name]
+	}
+	for name := range shares {
+		if sum > 0 {
+			shares[name] /= sum
+		}
+	}
+}
+
+// HHI is the Herfindahl index of shares: the sum of squared percentages.
+func HHI(shares map[string]float64) float64 {
+	sum := 0.0
+	for _, name := range sortedNames(shares) {
+		sum += 1e4 * shares[name] * shares[name]
+	}
+	return sum
+}
+
+func sortedNames(m map[string]float64) []string {
+	var names []string
+	for name := range m {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// standing asks billing where each clause stands in the first future.
+func (a *answer) standing(first *decided) ([]plan.Standing, error) {
+	r := a.recourse[0]
+	billed, err := a.billOf(a.contractsOf(r.f, first), a.uses(r))
+	if err != nil {
+		return nil, err
+	}
+	var all []plan.Standing
+	for _, s := range billed.standing {
+		out := plan.Standing{Contract: s.Contract, Clause: s.Clause, Kind: s.Kind, Committed: float64(s.Life) / 1e6, Retired: float64(s.LifeDone) / 1e6}
+		if s.Measured {
+			out.Share, _ = s.Share.Rat().Float64()
+			out.Floor, _ = s.Floor.Rat().Float64()
+		}
+		all = append(all, out)
+	}
+	return all, nil
+}

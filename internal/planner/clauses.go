@@ -1,0 +1,361 @@
+package planner
+
+import (
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+
+	"github.com/switchyard-ai/switchyard/internal/contract"
+	"github.com/switchyard-ai/switchyard/internal/lp"
+)
+
+// dealTerms adds what one contract asks for in this future.
+func (r *recourse) dealTerms(d int, k *terms) {
+	for b := range k.bundles {
+		r.bundle(d, b, &k.bundles[b])
+	}
+	for i := range k.floors {
+		r.floor(d, k, &k.floors[i])
+	}
+	for i := range k.takes {
+		r.takeOrPay(d, &k.takes[i])
+	}
+	for i := range k.covenants {
+		if !r.m.ask.without[k.covenants[i].label] {
+			r.covenant(d, &k.covenants[i])
+		}
+	}
+	for _, c := range k.caps {
+		r.capped(d, c)
+	}
+	for _, c := range k.exclusive {
+		r.exclusive(d, c)
+	}
+}
+
+// bundle charges a commitment's fee and bounds what it covers.
+func (r *recourse) bundle(d, b int, k *bundle) {
+	covers := make([][]lp.Term, len(r.m.Periods))
+	for _, c := range r.columns {
+		if c.deal == d && c.bundle == b {
+			covers[c.period] = append(covers[c.period], lp.Term{Var: c.v, Coefficient: k.useOf(c.line, c.period)})
+		}
+	}
+	for t := range r.m.Periods {
+		for _, term := range times(r.m.size[d], k.fee[t]*r.feeKept(d, t)) {
+			r.pay(t, term)
+		}
+		if len(covers[t]) > 0 {
+			terms := append(covers[t], times(r.m.size[d], -k.capacity[t])...)
+			r.m.row(r.info(rowCover, k.label, t, "what "+k.label+" covers"), -inf, 0, terms...)
+		}
+	}
+}
+
+// feeKept is what discounts of the same contract, or ones surely in force,
+// leave of fees.
+func (r *recourse) feeKept(d, t int) float64 {
+	keep := 1.0
+	for other, k := range r.f.terms {
+		if k == nil || other != d && !r.surely(other) {
+			continue
+		}
+		for _, c := range k.stacks {
+			if c.fees && (other == d || strings.EqualFold(r.m.deals[other].terms.Counterparty, r.m.deals[d].terms.Counterparty)) {
+				keep *= 1 - c.share[t]
+			}
+		}
+	}
+	return keep
+}
+
+// counted is what the usage of a window counts towards a floor.
+func (r *recourse) counted(f *floor, w span) []lp.Term {
+	var terms []lp.Term
+	for _, c := range r.columns {
+		part, inside := w.part[c.period]
+		if !inside || !f.lines[c.line] || !f.usage {
+			continue
+		}
+		rate := c.rate
+		if f.list {
+			rate = c.list
+		}
+		if rate > 0 {
+			terms = append(terms, lp.Term{Var: c.v, Coefficient: rate * part * r.m.Periods[c.period].Hours() / r.m.scale})
+		}
+	}
+	return terms
+}
+
+func (r *recourse) feesOf(d int, k *terms, w span) []lp.Term {
+	sum := 0.0
+	for _, t := range sortedPeriods(w.part) {
+		for _, b := range k.bundles {
+			sum += b.fee[t] * w.part[t] * r.feeKept(d, t)
+		}
+	}
+	return times(r.m.size[d], sum/r.m.scale)
+}
+
+func sortedPeriods(part map[int]float64) []int {
+	var all []int
+	for t := range part {
+		all = append(all, t)
+	}
+	sort.Ints(all)
+	return all
+}
+
+// floor asks for money to be spent in each window, or charges what is missing.
+func (r *recourse) floor(d int, k *terms, f *floor) {
+	var earlier []lp.Term // shortfalls of milestones count towards later ones
+	for _, w := range f.windows {
+		if w.amount == 0 {
+			continue
+		}
+		if f.prepaid {
+			r.prepaid(d, f, w)
+			continue
+		}
+		terms := r.counted(f, w)
+		if f.fees && !f.list {
+			terms = append(terms, r.feesOf(d, k, w)...)
+		}
+		short := r.m.lp.Add("shortfall of "+f.label, 0, inf, 0, lp.Continuous)
+		r.pay(w.due, lp.Term{Var: short, Coefficient: r.m.scale})
+		r.shorts = append(r.shorts, shortVar{d, f.label, w.due, 1, short, "shortfall"})
+		terms = append(append(terms, lp.Term{Var: short, Coefficient: 1}), earlier...)
+		if f.subtotal {
+			earlier = append(earlier, lp.Term{Var: short, Coefficient: 1})
+		}
+		terms = append(terms, times(r.m.size[d], -w.amount/r.m.scale)...)
+		r.m.row(r.info(rowFloor, f.label, w.due, "commitment "+f.label), 0, inf, terms...)
+	}
+}
+
+// prepaid pays ahead; usage is free until what was paid is used up.
+func (r *recourse) prepaid(d int, f *floor, w span) {
+	for _, term := range times(r.m.size[d], w.amount) {
+		r.pay(w.first, term)
+	}
+	drawn := times(r.m.size[d], -w.amount/r.m.scale)
+	for _, t := range sortedPeriods(w.part) {
+		usage := negated(r.counted(f, span{part: map[int]float64{t: w.part[t]}}))
+		if len(usage) == 0 {
+			continue
+		}
+		v := r.m.lp.Add("drawn from "+f.label, 0, inf, 0, lp.Continuous)
+		r.pay(t, lp.Term{Var: v, Coefficient: -r.m.scale})
+		drawn = append(drawn, lp.Term{Var: v, Coefficient: 1})
+		r.m.row(r.info(rowDraw, f.label, t, "only usage draws on "+f.label), -inf, 0, append(usage, lp.Term{Var: v, Coefficient: 1})...)
+	}
+	r.m.row(r.info(rowFloor, f.label, w.due, "prepayment "+f.label), -inf, 0, drawn...)
+}
+
+// takeOrPay charges deficiencies, and gives what is made up later free. The
+// quantities are in thousands of node-hours, for the sake of scale.
+func (r *recourse) takeOrPay(d int, k *take) {
+	const thousand = 1000
+	lacking := make([]lp.Var, len(k.windows))
+	madeOf, madeIn := make([][]lp.Term, len(k.windows)), make([][]lp.Term, len(k.windows))
+	for i, w := range k.windows {
+		lacking[i] = r.m.lp.Add("deficiency of "+k.label, 0, inf, 0, lp.Continuous)
+		r.pay(w.due, lp.Term{Var: lacking[i], Coefficient: k.price * thousand})
+		r.shorts = append(r.shorts, shortVar{d, k.label, w.due, k.price * thousand / r.m.scale, lacking[i], "deficiency"})
+		for j := i + 1; j <= k.until[i]; j++ {
+			v := r.m.lp.Add("make-up of "+k.label, 0, inf, 0, lp.Continuous)
+			r.pay(k.windows[j].due, lp.Term{Var: v, Coefficient: -k.price * thousand})
+			madeOf[i] = append(madeOf[i], lp.Term{Var: v, Coefficient: 1})
+			madeIn[j] = append(madeIn[j], lp.Term{Var: v, Coefficient: -1})
+		}
+	}
+	for i, w := range k.windows {
+		taken := append(r.taken(k, w, thousand), lp.Term{Var: lacking[i], Coefficient: 1})
+		taken = append(taken, times(r.m.size[d], -w.amount/thousand)...)
+		r.m.row(r.info(rowTake, k.label, w.due, "take-or-pay "+k.label), 0, inf, append(taken, madeIn[i]...)...)
+		if len(madeOf[i]) > 0 {
+			r.m.row(r.info(rowLink, k.label, w.due, "only what was paid for is made up under "+k.label), -inf, 0,
+				append(madeOf[i], lp.Term{Var: lacking[i], Coefficient: -1})...)
+		}
+	}
+}
+
+func (r *recourse) taken(k *take, w span, unit float64) []lp.Term {
+	var terms []lp.Term
+	for _, c := range r.columns {
+		if part, inside := w.part[c.period]; inside && k.lines[c.line] {
+			terms = append(terms, lp.Term{Var: c.v, Coefficient: part * r.m.Periods[c.period].Hours() / unit})
+		}
+	}
+	return terms
+}
+
+// covenant asks for a share of work on the investor's chips; where a tranche or
+// fee is at stake it may be broken at that price, else not.
+func (r *recourse) covenant(d int, k *covenant) {
+	for _, w := range k.windows {
+		var terms []lp.Term
+		hours, most := 0.0, 0.0
+		for _, t := range sortedPeriods(w.part) {
+			hours += w.part[t] * r.m.Periods[t].Hours()
+			most += w.part[t] * r.m.Periods[t].Hours() * r.mostMeasured(k, t)
+		}
+		if hours == 0 {
+			continue
+		}
+		for _, c := range r.columns {
+			part, inside := w.part[c.period]
+			if !inside || !k.lines[c.line] {
+				continue
+			}
+			if net := k.on[c.line] - k.share*k.all[c.line]; net != 0 {
+				terms = append(terms, lp.Term{Var: c.v, Coefficient: net * r.worth(k.measure, c) * part * r.m.Periods[c.period].Hours() / hours})
+			}
+		}
+		r.covenantRow(d, k, w, terms, max(k.share*most/hours, k.absolute))
+	}
+}
+
+func (r *recourse) covenantRow(d int, k *covenant, w span, terms []lp.Term, big float64) {
+	if big == 0 {
+		return
+	}
+	// Divided by what could be broken at most, so that the row is around 1.
+	terms = times(terms, 1/big)
+	lower := k.absolute / big
+	if k.loss > 0 || r.m.ask.soft {
+		loss := k.loss
+		if loss == 0 {
+			loss = softFactor * r.m.scale * 1e4
+		}
+		b := r.m.lp.Add("breach of "+k.label, 0, 1, 0, lp.Integer)
+		r.pay(w.due, lp.Term{Var: b, Coefficient: k.fee})
+		if rest := (loss - k.fee) * r.m.countsOf(r.m.deals[d].Contract); rest > 0 {
+			r.hurt(w.due, lp.Term{Var: b, Coefficient: rest})
+		}
+		r.gains[w.due] = append(r.gains[w.due], lp.Term{Var: b, Coefficient: -(k.loss - k.fee) / r.m.scale})
+		r.breaches = append(r.breaches, breachVar{d, k.label, w.due, loss, b})
+		terms = append(terms, lp.Term{Var: b, Coefficient: 1})
+	}
+	if !r.m.deals[d].fixed {
+		terms = append(terms, times(r.m.sign[d], -1)...)
+		lower--
+	}
+	r.m.row(r.info(rowCovenant, k.label, w.due, "covenant "+k.label), lower, inf, terms...)
+}
+
+// worth is what a node counts beside its weight: its money where money is measured.
+func (r *recourse) worth(measure contract.Measure, c column) float64 {
+	switch measure {
+	case contract.Spend:
+		return c.rate
+	case contract.ListCost:
+		return c.list
+	}
+	return 1
+}
+
+// mostMeasured bounds what all work of a period could count for a covenant.
+func (r *recourse) mostMeasured(k *covenant, t int) float64 {
+	sum := 0.0
+	for _, group := range r.m.groups {
+		largest := 0.0
+		for _, l := range group.lines {
+			if !k.lines[l] || len(r.byLine[l][t]) == 0 {
+				continue
+			}
+			weight := k.all[l]
+			if k.measure == contract.Spend || k.measure == contract.ListCost {
+				weight *= r.f.price[r.m.lines[l].offer][t]
+			}
+			largest = max(largest, min(r.lineLimit(l, t), orLimit(r.nodesOf(l, t)))*weight)
+		}
+		sum += largest
+	}
+	return sum
+}
+
+func orLimit(x float64) float64 {
+	if x <= 0 {
+		return math.Inf(1)
+	}
+	return x
+}
+
+func (r *recourse) nodesOf(l, t int) float64 {
+	o := r.m.lines[l].offer
+	if r.m.offers[o].deal != "" || r.m.offers[o].purchase >= 0 || r.covered(l, t) {
+		return 0
+	}
+	return r.f.capacity[o][t]
+}
+
+// countsOf is the part of a contract's tranches that is a gain to the buyer.
+func (m *model) countsOf(name string) float64 {
+	if m.Portfolio.Financing == nil {
+		return 1
+	}
+	for _, inflow := range m.Portfolio.Financing.Inflows {
+		if inflow.Requires != name {
+			continue
+		}
+		if inflow.Counts == nil {
+			return 0
+		}
+		return inflow.Counts.InexactFloat64()
+	}
+	return 1
+}
+
+func (r *recourse) capped(d int, c capClause) {
+	for _, value := range r.m.values(c.of) {
+		if c.name != "" && !strings.EqualFold(c.name, value) {
+			continue
+		}
+		for _, w := range c.windows {
+			terms, _ := r.shareTerms(c.of, value, c.measure, w, c.lines, c.share)
+			if len(terms) == 0 {
+				continue
+			}
+			if !r.m.deals[d].fixed {
+				r.m.note("%s: a concentration cap of a contract that is not signed yet is kept in any case", c.label)
+			}
+			r.limit(r.info(rowCap, c.label, w.due, "cap "+c.label+" on "+value), -inf, 0, terms)
+		}
+	}
+}
+
+// limit adds a row that a soft question may break.
+func (r *recourse) limit(info rowInfo, lower, upper float64, terms []lp.Term) {
+	if r.m.ask.soft {
+		v := r.m.lp.Add("broken: "+info.words, 0, inf, 0, lp.Continuous)
+		r.hurt(max(info.period, 0), lp.Term{Var: v, Coefficient: softFactor * r.m.scale})
+		sign := 1.0
+		if !math.IsInf(upper, 1) {
+			sign = -1
+		}
+		terms = append(terms, lp.Term{Var: v, Coefficient: sign})
+		r.slacks = append(r.slacks, slackVar{info.words, v})
+	}
+	r.m.row(info, lower, upper, terms...)
+}
+
+// exclusive keeps classes of work off everybody but the holder.
+func (r *recourse) exclusive(d int, k exclusiveClause) {
+	for _, c := range r.columns {
+		o := r.m.offers[r.m.lines[c.line].offer]
+		if k.part[c.period] == 0 || strings.EqualFold(o.Provider, k.holder) || !among(k.classes, r.m.lines[c.line].class) {
+			continue
+		}
+		words := fmt.Sprintf("exclusivity %s keeps %s off %s", k.label, strings.Join(k.classes, ", "), o.Provider)
+		bound := 0.0
+		terms := []lp.Term{{Var: c.v, Coefficient: 1}}
+		if !r.m.deals[d].fixed {
+			bound = r.lineLimit(c.line, c.period)
+			terms = append(terms, times(r.m.sign[d], bound)...)
+		}
+		r.limit(r.info(rowExclusive, k.label, c.period, words), -inf, bound, terms)
+	}
+}

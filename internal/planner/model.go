@@ -1,0 +1,396 @@
+package planner
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/lp"
+	"github.com/switchyard-ai/switchyard/internal/plan"
+)
+
+// question is what is asked of a problem beyond itself: the plan's own
+// decisions held fixed, a provider left, a contract forced or refused.
+type question struct {
+	futures  []future           // in place of the problem's own
+	hold     *decided           // first stage fixed to these values
+	sign     map[string]bool    // contracts that must, or must not, be signed
+	avoid    func(offer) bool   // offers not to be used
+	from     time.Time          // of avoiding
+	without  map[string]bool    // inflows and covenants (contract/clause) left out
+	hedge    *plan.Hedge        // a further one
+	reprice  func(offer) float64 // factor on the price of an offer
+	soft     bool               // what must hold may be broken, at a price, and is reported
+	weighted bool               // keep λ where there is one future
+}
+
+// decided is the first stage: what holds in every future.
+type decided struct {
+	Sign, Size []float64 // by deal
+	Buy        []float64 // by buying option
+	Port       []float64 // by porting option
+}
+
+type rowKind string
+
+const (
+	rowDemand    rowKind = "demand"
+	rowCapacity  rowKind = "capacity"
+	rowGroup     rowKind = "group" // definitional: work placed on nodes taken
+	rowCover     rowKind = "cover"
+	rowFloor     rowKind = "floor"
+	rowTake      rowKind = "take"
+	rowCovenant  rowKind = "covenant"
+	rowCap       rowKind = "cap"
+	rowHedge     rowKind = "hedge"
+	rowSurvive   rowKind = "survival"
+	rowQualified rowKind = "qualification"
+	rowCash      rowKind = "cash"
+	rowExclusive rowKind = "exclusivity"
+	rowSign      rowKind = "signing"
+	rowLink      rowKind = "link"
+	rowDraw      rowKind = "draw"  // usage against what was prepaid
+	rowForce     rowKind = "force" // a signed contract's price in place of list
+)
+
+// rowInfo says what a constraint is, in the user's words.
+type rowInfo struct {
+	kind    rowKind
+	subject string // of the portfolio: the name of an offer, a demand, a clause
+	period  int    // −1 where it is about no one period
+	future  int    // −1 for the first stage
+	words   string
+}
+
+// model is a linear program with the meaning of its variables.
+type model struct {
+	*Problem
+	lp      *lp.Model
+	ask     question
+	futures []future
+	scale   float64 // money of the portfolio in one unit of the program's
+	info    []rowInfo
+	disc    []float64 // by period
+
+	sign, size []([]lp.Term) // by deal
+	buys       []buying
+	ports      []port
+	recourse   []*recourse
+	dearest    float64 // price of a unit of work not served where that must not be
+}
+
+type buying struct {
+	purchase, offer, period int
+	ready                   time.Time
+	v                       lp.Var
+}
+
+type port struct {
+	model, family string
+	period        int
+	ready         time.Time
+	cost          float64
+	v             lp.Var
+}
+
+// build writes the program of a problem and a question.
+func (p *Problem) build(ask question) *model {
+	m := &model{Problem: p, lp: &lp.Model{}, ask: ask, futures: ask.futures}
+	if m.futures == nil {
+		m.futures = p.futures
+	}
+	m.rescale()
+	for _, t := range p.Periods {
+		const yearHours = 8766
+		years := t.From.Add(t.To.Sub(t.From)/2).Sub(p.start).Hours() / yearHours
+		m.disc = append(m.disc, math.Pow(1+p.Portfolio.Risk.Discount, -years))
+	}
+	for s := range m.futures {
+		m.recourse = append(m.recourse, newRecourse(m, s))
+	}
+	m.addDeals()
+	m.addBuying()
+	m.addPorting()
+	for _, r := range m.recourse {
+		r.build()
+	}
+	m.objective()
+	m.holdFirst()
+	return m
+}
+
+// rescale picks the unit of money so that costs of a whole plan are around 1e5:
+// solvers work to absolute tolerances.
+func (m *model) rescale() {
+	total := 0.0
+	for i, w := range m.works {
+		best := math.Inf(1)
+		for o, offered := range m.offers {
+			if eta := w.eta[offered.Chip]; eta > 0 {
+				cost := m.futures[0].price[o][0] / float64(offered.Chips) / eta
+				best = min(best, cost)
+				m.dearest = max(m.dearest, cost)
+			}
+		}
+		if math.IsInf(best, 1) {
+			continue
+		}
+		for t, period := range m.Periods {
+			if w.Total == 0 {
+				total += best * m.futures[0].demand[i][t] * period.Hours()
+			}
+		}
+		total += best * w.Total
+	}
+	m.scale = 1
+	for m.scale < total/1e5 {
+		m.scale *= 10
+	}
+}
+
+func (m *model) row(info rowInfo, lower, upper float64, terms ...lp.Term) lp.Row {
+	m.info = append(m.info, info)
+	return m.lp.Constrain(info.words, lower, upper, terms...)
+}
+
+var inf = math.Inf(1)
+
+// addDeals makes the decisions to sign.
+func (m *model) addDeals() {
+	byContract := map[string][]lp.Term{}
+	for _, d := range m.deals {
+		low, high := 0.0, 1.0
+		if d.fixed {
+			low = 1
+		}
+		if must, asked := m.ask.sign[d.Contract]; asked && !d.fixed {
+			if high = 0; must {
+				high = 1
+			}
+		}
+		sign := m.lp.Add("sign "+d.label, low, high, 0, lp.Integer)
+		signed := lp.Term{Var: sign, Coefficient: 1}
+		size := signed
+		if d.Size != nil {
+			size = m.addSize(d, signed)
+		}
+		m.sign, m.size = append(m.sign, []lp.Term{signed}), append(m.size, []lp.Term{size})
+		byContract[d.Contract] = append(byContract[d.Contract], signed)
+		if d.Cost != nil && !d.fixed {
+			m.payAll(m.periodOf(d.start), sign, float(*d.Cost))
+		}
+	}
+	for _, d := range m.uniqueDeals() {
+		starts := byContract[d.Contract]
+		must, asked := m.ask.sign[d.Contract]
+		switch {
+		case asked && must && !d.fixed:
+			m.row(rowInfo{rowSign, d.Contract, -1, -1, d.Contract + " is signed"}, 1, 1, starts...)
+		case len(starts) > 1:
+			m.row(rowInfo{rowSign, d.Contract, -1, -1, d.Contract + " starts once"}, -inf, 1, starts...)
+		}
+		for _, other := range d.Requires {
+			terms := append(append([]lp.Term{}, starts...), negated(byContract[other])...)
+			m.row(rowInfo{rowSign, d.Contract, -1, -1, d.Contract + " requires " + other}, -inf, 0, terms...)
+		}
+		for _, other := range d.Excludes {
+			terms := append(append([]lp.Term{}, starts...), byContract[other]...)
+			m.row(rowInfo{rowSign, d.Contract, -1, -1, d.Contract + " excludes " + other}, -inf, 1, terms...)
+		}
+	}
+}
+
+// addSize makes the variable of a contract that is signed in sizes.
+func (m *model) addSize(d deal, signed lp.Term) lp.Term {
+	step, kind, high := 1.0, lp.Continuous, d.Size.Max
+	if d.Size.Step > 0 {
+		step, kind, high = d.Size.Step, lp.Integer, math.Floor(d.Size.Max/d.Size.Step+1e-9)
+	}
+	v := m.lp.Add("size of "+d.label, 0, high, 0, kind)
+	m.row(rowInfo{rowLink, d.Contract, -1, -1, "size of " + d.label + " needs signing"}, -inf, 0,
+		lp.Term{Var: v, Coefficient: 1}, lp.Term{Var: signed.Var, Coefficient: -high})
+	if d.Size.Min > 0 {
+		m.row(rowInfo{rowLink, d.Contract, -1, -1, "least size of " + d.label}, 0, inf,
+			lp.Term{Var: v, Coefficient: step}, lp.Term{Var: signed.Var, Coefficient: -d.Size.Min})
+	}
+	return lp.Term{Var: v, Coefficient: step}
+}
+
+func (m *model) uniqueDeals() []deal {
+	var unique []deal
+	seen := map[string]bool{}
+	for _, d := range m.deals {
+		if !seen[d.Contract] {
+			seen[d.Contract] = true
+			unique = append(unique, d)
+		}
+	}
+	return unique
+}
+
+func negated(terms []lp.Term) []lp.Term { return times(terms, -1) }
+
+func times(terms []lp.Term, by float64) []lp.Term {
+	out := make([]lp.Term, len(terms))
+	for i, t := range terms {
+		out[i] = lp.Term{Var: t.Var, Coefficient: t.Coefficient * by}
+	}
+	return out
+}
+
+// periodOf returns the period that holds the time, the first for times before
+// the horizon, −1 past its end.
+func (p *Problem) periodOf(at time.Time) int {
+	for i, t := range p.Periods {
+		if at.Before(t.To) {
+			return i
+		}
+	}
+	return -1
+}
+
+// payAll books a cost of the first stage: the same in every future.
+func (m *model) payAll(period int, v lp.Var, amount float64) {
+	if period < 0 {
+		return
+	}
+	for _, r := range m.recourse {
+		r.pay(period, lp.Term{Var: v, Coefficient: amount})
+	}
+}
+
+// options bounds the number of dates at which one thing may be decided.
+const options = 8
+
+// dates picks periods spread over [0, last) for decisions that could be taken at any.
+func dates(last int) []int {
+	step := max(1, (last+options-1)/options)
+	var all []int
+	for t := 0; t < last; t += step {
+		all = append(all, t)
+	}
+	return all
+}
+
+// addBuying makes the decisions to buy hardware.
+func (m *model) addBuying() {
+	for o, offered := range m.offers {
+		if offered.purchase < 0 {
+			continue
+		}
+		purchase := m.Portfolio.Purchases[offered.purchase]
+		limit := inf
+		if purchase.Capacity != nil {
+			limit = *purchase.Capacity
+		}
+		var all []lp.Term
+		for _, t := range dates(len(m.Periods)) {
+			at := m.Periods[t].From
+			if purchase.Until != nil && at.After(purchase.Until.Time) {
+				continue
+			}
+			ready, end := purchase.Lead.After(at), purchase.Life.After(purchase.Lead.After(at))
+			kind := lp.Integer
+			if limit > 1000 {
+				kind = lp.Continuous // a part of a node in a thousand does not matter
+			}
+			v := m.lp.Add(fmt.Sprintf("buy %s in %s", purchase.Name, m.Periods[t].Label()), 0, limit, 0, kind)
+			m.buys = append(m.buys, buying{offered.purchase, o, t, ready, v})
+			all = append(all, lp.Term{Var: v, Coefficient: 1})
+			m.payAll(t, v, float(purchase.NodePrice))
+			if left := (plan.Period{From: ready, To: end}).Part(m.end, end); left > 0 {
+				for _, r := range m.recourse { // what it is still worth at the end counts, but is no cash
+					r.gain(len(m.Periods)-1, lp.Term{Var: v, Coefficient: float(purchase.NodePrice) * min(left, 1)})
+				}
+			}
+		}
+		if limit < inf {
+			m.row(rowInfo{rowCapacity, purchase.Name, -1, -1, "at most so many of " + purchase.Name + " can be bought"}, -inf, limit, all...)
+		}
+	}
+}
+
+// addPorting makes the decisions to validate a model on another chip family.
+func (m *model) addPorting() {
+	seen := map[string]bool{}
+	for _, w := range m.works {
+		_, porting := m.qualified(w.Model)
+		for _, option := range porting {
+			key := w.Model + " " + option.Family
+			if seen[key] {
+				continue
+			}
+			seen[key] = true
+			for _, t := range dates(len(m.Periods)) {
+				ready := option.Takes.After(m.Periods[t].From)
+				if !ready.Before(m.end) {
+					continue
+				}
+				v := m.lp.Add(fmt.Sprintf("port %s to %s in %s", w.Model, option.Family, m.Periods[t].Label()), 0, 1, 0, lp.Integer)
+				m.ports = append(m.ports, port{w.Model, option.Family, t, ready, float(option.Cost), v})
+				m.payAll(t, v, float(option.Cost))
+			}
+		}
+	}
+}
+
+// objective adds the costs of the futures: (1−λ)·expected + λ·CVaR.
+func (m *model) objective() {
+	weight, tail := m.Portfolio.Risk.Weight, m.Portfolio.Risk.Tail
+	if len(m.futures) == 1 && !m.ask.weighted {
+		weight = 0
+	}
+	var worst lp.Var
+	if weight > 0 {
+		worst = m.lp.Add("cost at the edge of the worst futures", -inf, inf, weight, lp.Continuous)
+	}
+	for s, r := range m.recourse {
+		for _, term := range r.cost {
+			m.lp.AddCost(term.Var, (1-weight)*m.futures[s].probability*term.Coefficient)
+		}
+		if weight == 0 {
+			continue
+		}
+		over := m.lp.Add("cost beyond the edge in "+m.futures[s].name, 0, inf, weight/(1-tail)*m.futures[s].probability, lp.Continuous)
+		terms := append(negated(r.cost), lp.Term{Var: over, Coefficient: 1}, lp.Term{Var: worst, Coefficient: 1})
+		r.riskRow = int(m.row(rowInfo{rowLink, "risk", -1, s, "cost of " + m.futures[s].name}, 0, inf, terms...))
+	}
+}
+
+// holdFirst fixes the first stage where the question asks for it.
+func (m *model) holdFirst() {
+	if m.ask.hold == nil {
+		return
+	}
+	fix := func(terms []lp.Term, value float64) {
+		m.lp.Fix(terms[0].Var, math.Round(value/terms[0].Coefficient*1e9)/1e9)
+	}
+	for i := range m.deals {
+		fix(m.sign[i], math.Round(m.ask.hold.Sign[i]))
+		if m.size[i][0].Var != m.sign[i][0].Var {
+			fix(m.size[i], m.ask.hold.Size[i])
+		}
+	}
+	for i, b := range m.buys {
+		m.lp.Fix(b.v, m.ask.hold.Buy[i])
+	}
+	for i, b := range m.ports {
+		m.lp.Fix(b.v, math.Round(m.ask.hold.Port[i]))
+	}
+}
+
+// first reads the first stage out of a solution.
+func (m *model) first(values []float64) *decided {
+	d := &decided{}
+	for i := range m.deals {
+		d.Sign = append(d.Sign, math.Round(values[m.sign[i][0].Var]))
+		d.Size = append(d.Size, math.Round(values[m.size[i][0].Var]*m.size[i][0].Coefficient*1e6)/1e6)
+	}
+	for _, b := range m.buys {
+		d.Buy = append(d.Buy, values[b.v])
+	}
+	for _, b := range m.ports {
+		d.Port = append(d.Port, math.Round(values[b.v]))
+	}
+	return d
+}
