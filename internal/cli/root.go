@@ -87,6 +87,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.offersCommand(),
 		a.catalogCommand(),
 		a.modelsCommand(),
+		a.planCommand(),
 	)
 	return root
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/plan"
 	"github.com/switchyard-ai/switchyard/internal/spec"
 	"github.com/switchyard-ai/switchyard/internal/units"
 	"github.com/switchyard-ai/switchyard/internal/workload"
@@ -31,6 +32,7 @@ func fileKinds() []fileKind {
 		{string(workload.KindService), "an inference service", workload.ServiceFile{}},
 		{string(workload.KindBatch), "a batch of requests", workload.BatchFile{}},
 		{contract.Kind, "terms signed with a provider", contract.Contract{}},
+		{plan.Kind, "what a plan decides on", plan.Portfolio{}},
 		{catalog.KindOverlay, "own prices, discounts, instance types and regions", catalog.OverlayFile{}},
 	}
 }

@@ -185,4 +185,3 @@ func (p *Problem) committed(f *future, first *decided) []float64 {
 	}
 	return sums
 }
-

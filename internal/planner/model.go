@@ -2,7 +2,9 @@ package planner
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/lp"
@@ -12,16 +14,16 @@ import (
 // question is what is asked of a problem beyond itself: the plan's own
 // decisions held fixed, a provider left, a contract forced or refused.
 type question struct {
-	futures  []future           // in place of the problem's own
-	hold     *decided           // first stage fixed to these values
-	sign     map[string]bool    // contracts that must, or must not, be signed
-	avoid    func(offer) bool   // offers not to be used
-	from     time.Time          // of avoiding
-	without  map[string]bool    // inflows and covenants (contract/clause) left out
-	hedge    *plan.Hedge        // a further one
+	futures  []future            // in place of the problem's own
+	hold     *decided            // first stage fixed to these values
+	sign     map[string]bool     // contracts that must, or must not, be signed
+	avoid    func(offer) bool    // offers not to be used
+	from     time.Time           // of avoiding
+	without  map[string]bool     // inflows and covenants (contract/clause) left out
+	hedge    *plan.Hedge         // a further one
 	reprice  func(offer) float64 // factor on the price of an offer
-	soft     bool               // what must hold may be broken, at a price, and is reported
-	weighted bool               // keep λ where there is one future
+	soft     bool                // what must hold may be broken, at a price, and is reported
+	weighted bool                // keep λ where there is one future
 }
 
 // decided is the first stage: what holds in every future.
@@ -272,65 +274,95 @@ func dates(last int) []int {
 	return all
 }
 
-// addBuying makes the decisions to buy hardware.
-func (m *model) addBuying() {
-	for o, offered := range m.offers {
+// buyingOptions lists what could be bought, and when.
+func (p *Problem) buyingOptions() []buying {
+	var all []buying
+	for o, offered := range p.offers {
 		if offered.purchase < 0 {
 			continue
 		}
-		purchase := m.Portfolio.Purchases[offered.purchase]
-		limit := inf
+		purchase := p.Portfolio.Purchases[offered.purchase]
+		for _, t := range dates(len(p.Periods)) {
+			at := p.Periods[t].From
+			if purchase.Until == nil || !at.After(purchase.Until.Time) {
+				all = append(all, buying{purchase: offered.purchase, offer: o, period: t, ready: purchase.Lead.After(at)})
+			}
+		}
+	}
+	return all
+}
+
+// addBuying makes the decisions to buy hardware.
+func (m *model) addBuying() {
+	byOffer := map[int][]lp.Term{}
+	for _, b := range m.buyingOptions() {
+		purchase := m.Portfolio.Purchases[b.purchase]
+		limit, kind := inf, lp.Integer
 		if purchase.Capacity != nil {
 			limit = *purchase.Capacity
 		}
-		var all []lp.Term
-		for _, t := range dates(len(m.Periods)) {
-			at := m.Periods[t].From
-			if purchase.Until != nil && at.After(purchase.Until.Time) {
-				continue
-			}
-			ready, end := purchase.Lead.After(at), purchase.Life.After(purchase.Lead.After(at))
-			kind := lp.Integer
-			if limit > 1000 {
-				kind = lp.Continuous // a part of a node in a thousand does not matter
-			}
-			v := m.lp.Add(fmt.Sprintf("buy %s in %s", purchase.Name, m.Periods[t].Label()), 0, limit, 0, kind)
-			m.buys = append(m.buys, buying{offered.purchase, o, t, ready, v})
-			all = append(all, lp.Term{Var: v, Coefficient: 1})
-			m.payAll(t, v, float(purchase.NodePrice))
-			if left := (plan.Period{From: ready, To: end}).Part(m.end, end); left > 0 {
-				for _, r := range m.recourse { // what it is still worth at the end counts, but is no cash
-					r.gain(len(m.Periods)-1, lp.Term{Var: v, Coefficient: float(purchase.NodePrice) * min(left, 1)})
-				}
+		if limit > 1000 {
+			kind = lp.Continuous // a part of a node in a thousand does not matter
+		}
+		b.v = m.lp.Add(fmt.Sprintf("buy %s in %s", purchase.Name, m.Periods[b.period].Label()), 0, limit, 0, kind)
+		m.buys = append(m.buys, b)
+		m.payAll(b.period, b.v, float(purchase.NodePrice))
+		end := purchase.Life.After(b.ready)
+		if left := (plan.Period{From: b.ready, To: end}).Part(m.end, end); left > 0 {
+			for _, r := range m.recourse { // what it is still worth at the end counts, but is no cash
+				r.gain(len(m.Periods)-1, lp.Term{Var: b.v, Coefficient: float(purchase.NodePrice) * left})
 			}
 		}
-		if limit < inf {
-			m.row(rowInfo{rowCapacity, purchase.Name, -1, -1, "at most so many of " + purchase.Name + " can be bought"}, -inf, limit, all...)
+		byOffer[b.offer] = append(byOffer[b.offer], lp.Term{Var: b.v, Coefficient: 1})
+		if last := b.offer; limit < inf && len(byOffer[last]) == m.optionsOf(last) {
+			m.row(rowInfo{rowCapacity, purchase.Name, -1, -1, "at most so many of " + purchase.Name + " can be bought"}, -inf, limit, byOffer[last]...)
 		}
 	}
 }
 
-// addPorting makes the decisions to validate a model on another chip family.
-func (m *model) addPorting() {
+// optionsOf counts the dates at which an offer could be bought.
+func (p *Problem) optionsOf(offer int) int {
+	n := 0
+	for _, b := range p.buyingOptions() {
+		if b.offer == offer {
+			n++
+		}
+	}
+	return n
+}
+
+// portingOptions lists what could be ported, and when.
+func (p *Problem) portingOptions() []port {
+	var all []port
 	seen := map[string]bool{}
-	for _, w := range m.works {
-		_, porting := m.qualified(w.Model)
+	for _, w := range p.works {
+		_, porting := p.qualified(w.Model)
 		for _, option := range porting {
 			key := w.Model + " " + option.Family
-			if seen[key] {
-				continue
+			for _, t := range dates(len(p.Periods)) {
+				if ready := option.Takes.After(p.Periods[t].From); !seen[key] && ready.Before(p.end) {
+					all = append(all, port{model: w.Model, family: option.Family, period: t, ready: ready, cost: float(option.Cost)})
+				}
 			}
 			seen[key] = true
-			for _, t := range dates(len(m.Periods)) {
-				ready := option.Takes.After(m.Periods[t].From)
-				if !ready.Before(m.end) {
-					continue
-				}
-				v := m.lp.Add(fmt.Sprintf("port %s to %s in %s", w.Model, option.Family, m.Periods[t].Label()), 0, 1, 0, lp.Integer)
-				m.ports = append(m.ports, port{w.Model, option.Family, t, ready, float(option.Cost), v})
-				m.payAll(t, v, float(option.Cost))
-			}
 		}
+	}
+	return all
+}
+
+// addPorting makes the decisions to validate a model on another chip family.
+func (m *model) addPorting() {
+	once := map[string][]lp.Term{}
+	defer func() {
+		for _, name := range slices.Sorted(maps.Keys(once)) {
+			m.row(rowInfo{rowSign, name, -1, -1, "porting " + name + " once"}, -inf, 1, once[name]...)
+		}
+	}()
+	for _, b := range m.portingOptions() {
+		b.v = m.lp.Add(fmt.Sprintf("port %s to %s in %s", b.model, b.family, m.Periods[b.period].Label()), 0, 1, 0, lp.Integer)
+		m.ports = append(m.ports, b)
+		m.payAll(b.period, b.v, b.cost)
+		once[b.model+" to "+b.family] = append(once[b.model+" to "+b.family], lp.Term{Var: b.v, Coefficient: 1})
 	}
 }
 

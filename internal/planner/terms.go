@@ -73,16 +73,16 @@ type take struct {
 
 // covenant is a share of work, or a power, on chips of the investor.
 type covenant struct {
-	label     string
-	lines     []bool
-	on        []float64 // by line: what a node counts towards it
-	all       []float64
-	share     float64
-	absolute  float64 // kilowatts; in place of a share
-	windows   []span
-	loss      float64 // of a breach: tranche and fee
-	fee       float64
-	measure   contract.Measure
+	label    string
+	lines    []bool
+	on       []float64 // by line: what a node counts towards it
+	all      []float64
+	share    float64
+	absolute float64 // kilowatts; in place of a share
+	windows  []span
+	loss     float64 // of a breach: tranche and fee
+	fee      float64
+	measure  contract.Measure
 }
 
 type capClause struct {
