@@ -187,13 +187,27 @@ func (p *plane) awaitSocket(ctx context.Context) error {
 	return fault.Newf(fault.Transient, "the background yard does not answer; see %s in %s", daemon.BackgroundLog, p.config.StateDir)
 }
 
-// with runs a command against a control plane and leaves it afterwards.
+// handovers is how often a command starts anew because the control plane that
+// it found was just leaving.
+const handovers = 3
+
+// with runs a command against a control plane and leaves it afterwards. What
+// do does may be repeated: where the process that embeds the control plane
+// ends under it, it is asked again of the next.
 func (a *app) with(ctx context.Context, do func(*plane) error) error {
 	p, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
 	err = do(p)
+	for range handovers {
+		if !client.Unreachable(err) || p.config.Server != "" || p.embedded != nil {
+			break
+		}
+		if err = p.rejoin(ctx, p.Client); err == nil {
+			err = do(p)
+		}
+	}
 	if closeErr := p.close(context.WithoutCancel(ctx)); err == nil {
 		err = closeErr
 	}

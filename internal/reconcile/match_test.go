@@ -1,44 +1,46 @@
 package reconcile
 
 import (
+	"context"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/switchyard-ai/switchyard/internal/chip"
-	"github.com/switchyard-ai/switchyard/internal/fleet"
-	"github.com/switchyard-ai/switchyard/internal/units"
-	"github.com/switchyard-ai/switchyard/internal/workload"
+	"testing/synctest"
 )
 
-// TestMatchFollowsTheMeritOrder gives the dear pool the cheaper run, as a fast
-// chip often has, and a third pool no prediction.
-func TestMatchFollowsTheMeritOrder(t *testing.T) {
-	w := &workload.Workload{}
-	w.Variants = map[chip.Family]workload.Variant{chip.CPU: {Command: []string{"true"}}}
-	pool := func(name, rate string) fleet.Pool {
-		return fleet.Pool{Site: "s", Name: name, Family: "cpu", Chip: "cpu", ChipsPerNode: 1, Nodes: 8, MaxNodes: 8, Cores: 4, Rate: units.MustRate(rate, units.USD)}
+func TestWhyAPoolCannotTakeARun(t *testing.T) {
+	for _, c := range []struct{ file, why string }{
+		{"variants: {cuda: {command: [x]}}", "local/cpu: needs a cpu variant in the file"},
+		{"place: {nodes: 3}\nvariants: {cpu: {command: [x]}}", "local/cpu: has 1 nodes and the run needs 3"},
+		{"variants: {cpu: {command: [x], ranks: 5, cores: 2}}", "local/cpu: has 8 cores a node and the run needs 10"},
+		{"variants: {cpu: {command: [x], memory: 2TiB}}", "local/cpu: has 1024 GB of memory a node and the run needs 2048"},
+		{"variants: {cpu: {image: x}}", "local/cpu: runs commands, without images and mounts"},
+		{"place: {allow: {providers: [aws]}}\nvariants: {cpu: {command: [x]}}", "local/cpu: provider local is not among the allowed (aws)"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, 1, always(script{}))
+			_, err := r.loop.Submit(context.Background(), Request{File: "w.yaml", Content: []byte("kind: Training\nname: w\n" + c.file + "\n")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			queue, err := r.loop.Queue(context.Background())
+			if err != nil || len(queue) != 1 || !strings.Contains(strings.Join(queue[0].Reasons, "; "), c.why) {
+				t.Errorf("%s: %v %v", c.file, queue, err)
+			}
+		})
 	}
-	costs := map[string]int64{"slow": 9e6, "fast": 5e6}
-	l := New(Options{
-		Merit: func(_ *workload.Workload, p fleet.Pool) (int, units.Amount, bool) {
-			cost, known := costs[p.Name]
-			return 4, units.Amount{Micros: cost, Currency: units.USD}, known
-		},
-	})
-	l.parsed.byRun = map[string]*workload.Workload{"r": w}
-	got := l.match(fleet.Run{ID: "r"}, []fleet.Pool{pool("unknown", "0.01"), pool("slow", "1"), pool("fast", "3")}, time.Unix(0, 0))
-	var names []string
-	for _, c := range got.Candidates {
-		names = append(names, c.Pool)
+}
+
+func TestWhatIsNotRunYetIsRefused(t *testing.T) {
+	r := &rig{t: t, store: newMemStore()}
+	r.engine = newFakeEngine(r.now, 1, always(script{}))
+	r.restart()
+	service := "kind: Service\nname: s\nmodel: {preset: llama-3-8b}\ntraffic: {requests_per_second: 1}\n" +
+		"request: {input_tokens: 10, output_tokens: 10}\nvariants: {cpu: {command: [x]}}\n"
+	_, err := r.loop.Submit(context.Background(), Request{File: "s.yaml", Content: []byte(service)})
+	if err == nil || !strings.Contains(err.Error(), "Service is quoted (yard quote) but not run yet") {
+		t.Errorf("%v", err)
 	}
-	if strings.Join(names, " ") != "s/fast s/slow s/unknown" {
-		t.Fatalf("%q, ruled out %q", names, got.RuledOut)
-	}
-	if got.Candidates[0].Need.Nodes != 4 || got.Candidates[2].Need.Nodes != 1 {
-		t.Errorf("sizes %+v", got.Candidates)
-	}
-	if why := got.Candidates[0].Reasons[0]; why != "the whole run costs least here, $5.00, of 3 pools that can take it" {
-		t.Error(why)
+	if len(r.store.state.runs) != 0 {
+		t.Error("something was queued")
 	}
 }
