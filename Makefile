@@ -20,7 +20,7 @@ test: ## run all tests
 	$(GO) test ./...
 
 .PHONY: check
-check: fmt vet lint arch generated race cross ## everything that must be green before a commit lands
+check: fmt vet lint arch generated race vector cross ## everything that must be green before a commit lands
 
 .PHONY: fmt
 fmt: ## fail on code that gofmt would change
@@ -43,6 +43,10 @@ arch: ## the layers and the package comments
 race: ## all tests under the race detector (needs a C compiler)
 	$(GO) test -race -short ./...
 
+.PHONY: vector
+vector: ## the tests of the example's vector path (amd64)
+	GOEXPERIMENT=simd $(GO) test -short ./examples/...
+
 .PHONY: cross
 cross: ## build for the other platforms
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/yard
@@ -64,6 +68,7 @@ generated: ## fail where a generated file is out of date
 .PHONY: bench
 bench: ## benchmarks, as ratios within one run
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/...
+	GOEXPERIMENT=simd $(GO) run ./examples/gpt bench
 
 .PHONY: calibrate
 calibrate: ## fit the estimator's constants to the shipped rows
