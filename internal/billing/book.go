@@ -33,6 +33,7 @@ type Book struct {
 	from, to  int64               // billed so far: [from, to)
 	snapshots map[int64]*standing // at the start of days
 	last      *standing           // at to
+	busy      []int64             // see busyDays
 
 	residueIndex map[residueKey]int
 	residueLines []residueKey
@@ -233,7 +234,7 @@ func (b *Book) Settle(from, to time.Time, emit func(Charge)) {
 		b.emitChange(hour, old, state.result.entries, emit)
 	}
 	b.regather(start, end, redo, changed, fresh, emit)
-	b.from, b.to = start, end
+	b.from, b.to, b.busy = start, end, nil
 }
 
 // regather runs the gathers again from the day of the first change on, until
@@ -299,6 +300,12 @@ func (b *Book) emitChange(hour int64, old, fresh []entry, emit func(Charge)) {
 
 // Billed returns the span that Settle billed so far.
 func (b *Book) Billed() (from, to time.Time) { return unixTime(b.from), unixTime(b.to) }
+
+// monthBounds returns the calendar month in UTC that holds a time.
+func monthBounds(at time.Time) (from, to time.Time) {
+	from = time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
+	return from, from.AddDate(0, 1, 0)
+}
 
 // Charges emits the charges that hold now, in order of time.
 func (b *Book) Charges(emit func(Charge)) {

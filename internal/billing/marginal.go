@@ -77,8 +77,11 @@ func (b *Book) regatherWith(changed int64, result *hourResult, d *delta) {
 	hour := max(changed-mod(changed, daySeconds), b.from)
 	now := b.snapshots[hour].clone()
 	for ; hour < b.to; hour += hourSeconds {
-		if hour > changed && mod(hour, daySeconds) == 0 && b.snapshots[hour].equal(now) {
-			return
+		if hour > changed && mod(hour, daySeconds) == 0 {
+			if b.snapshots[hour].equal(now) {
+				return
+			}
+			hour = b.skipQuiet(now, hour)
 		}
 		state := b.hours[hour]
 		use := &state.result

@@ -334,6 +334,54 @@ func TestMarginalTelescopes(t *testing.T) {
 	})
 }
 
+// Quiet days are passed over, and the price is that of billing twice: over
+// years, with every window closing on the way.
+func TestMarginalOverYears(t *testing.T) {
+	const long = `
+kind: Contract
+name: long
+counterparty: Amazon
+term: {from: 2026-01-01, to: 2028-01-01}
+scope: {providers: [aws]}
+clauses:
+  - {name: plan, savings_plan: {type: compute, hourly: 0.2, discount: 30%}}
+  - {name: year, commitment: {period: year, amount: 2500}}
+  - {name: tiers, discount: {tiers: {window: year, mode: retroactive, steps: [{above: 30, discount: 10%}]}}}
+  - {name: covenant, chip_covenant: {chips: [H200], share: 50%, per: year, cure: 45d, fee: 7}}
+  - {name: credit, prepayment: {amount: 3, expires: 2027-05-05}}
+  - {name: macc, scope: {services: [api]}, macc: {amount: 90, milestones: [{by: 2026-06-06, amount: 20}], credit_expires: 2mo}}
+---
+kind: Contract
+name: power
+counterparty: Neo
+term: {from: 2026-01-01, to: 2028-01-01}
+scope: {providers: [neo]}
+clauses:
+  - {name: take, take_or_pay: {quantity: 60, per: year, floor: 80%, price: 2.1, make_up: {expires: 9mo}}}
+`
+	contracts := parsed(t, long)
+	rapid.Check(t, func(t *rapid.T) {
+		rows := drawUsage(t, []string{"a"}, 4)
+		for i := range rows {
+			later := time.Duration(rapid.IntRange(0, 600).Draw(t, "days")) * 24 * time.Hour
+			rows[i].from, rows[i].to = rows[i].from.Add(later), rows[i].to.Add(later)
+		}
+		last := rows[len(rows)-1]
+		last.from = last.from.Truncate(time.Hour)
+		last.to = last.from.Add(time.Hour)
+		without, with := booked(t, contracts, rows[:len(rows)-1]), booked(t, contracts, append(rows[:len(rows)-1:len(rows)-1], last))
+		without.SettleToEnd(ignore)
+		with.SettleToEnd(ignore)
+		m, err := without.Marginal(last.line, last.from, last.quantity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := total(with) - total(without); m.Micros != want {
+			t.Fatalf("the marginal price is %d, the bills differ by %d (%+v)", m.Micros, want, m.Parts)
+		}
+	})
+}
+
 // A deeper discount on usage that no commitment, tier or covenant touches never
 // raises the bill; an hourly commitment that matches nothing raises it by its fee.
 func TestDiscountAndIdleCommitment(t *testing.T) {

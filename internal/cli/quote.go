@@ -24,12 +24,14 @@ import (
 )
 
 type quoteFlags struct {
-	overlays []string
-	explain  int
-	limit    int
-	all      bool
-	offers   bool
-	asOf     string
+	contracts []string
+	outlook   []string
+	overlays  []string
+	explain   int
+	limit     int
+	all       bool
+	offers    bool
+	asOf      string
 }
 
 func (a *app) quoteCommand() *cobra.Command {
@@ -48,6 +50,8 @@ ruled out. Costs include set-up, checkpoints and expected failures.`,
 	cmd.Flags().IntVar(&flags.limit, "limit", 10, "places in the table; json, yaml and csv have all")
 	cmd.Flags().BoolVar(&flags.all, "all", false, "every size and region in the table, and every place ruled out")
 	cmd.Flags().BoolVar(&flags.offers, "offers-only", false, "rank the catalog alone, without asking for connected pools")
+	cmd.Flags().StringSliceVar(&flags.contracts, "contracts", nil, "price nodes by what they add to the bill under these contracts (files or directories)")
+	cmd.Flags().StringSliceVar(&flags.outlook, "outlook", nil, "usage expected under the contracts (CSV, see docs/billing.md)")
 	cmd.Flags().StringVar(&flags.asOf, "as-of", "", "`DATE` to count deadlines from, instead of now")
 	return a.withOutput(a.planeFlags(cmd))
 }
@@ -91,7 +95,11 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 			return err
 		}
 	}
-	answer, err := marketOf(offers).Quote(cmd.Context(), quote.Request{Workload: w, File: filepath.Base(file), Pools: pools, Now: now})
+	prices, err := a.marginalPrices(flags.contracts, flags.outlook, now)
+	if err != nil {
+		return err
+	}
+	answer, err := marketOf(offers).Quote(cmd.Context(), quote.Request{Workload: w, File: filepath.Base(file), Pools: pools, Prices: prices, Now: now})
 	if err != nil {
 		return err
 	}
