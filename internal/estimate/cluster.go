@@ -2,6 +2,7 @@ package estimate
 
 import (
 	"math"
+	"strings"
 
 	"github.com/switchyard-ai/switchyard/internal/chip"
 )
@@ -28,6 +29,7 @@ type device struct {
 	band    float64 // bytes/s of memory
 	link    float64 // bytes/s, one direction, within the domain
 	nic     float64 // bytes/s between domains
+	mesh    bool    // every pair of a domain has a link of its own
 	low     bool    // products are in an 8- or 4-bit type
 }
 
@@ -62,6 +64,8 @@ func newDevice(c Cluster, precision chip.DType) device {
 		domain = max(1, k.ScaleUpDomain)
 	}
 	d.domain = float64(domain) * n
+	topology := strings.ToLower(k.ScaleUpTopology)
+	d.mesh = d.domain > 1 && (strings.Contains(topology, "full mesh") || strings.Contains(topology, "per pair"))
 	d.peak = BF16Peak(k) / n
 	d.attend = matmulRate(k, chip.BF16) / n
 	d.flops = matmulRate(k, precision) / n
@@ -71,6 +75,15 @@ func newDevice(c Cluster, precision chip.DType) device {
 		d.flops, d.attend = d.flops*slow, d.attend*slow
 	}
 	return d
+}
+
+// within is the bandwidth that k devices of a domain have between them: in a
+// full mesh the links to the others lie idle.
+func (d *device) within(k float64) float64 {
+	if d.mesh && k < d.domain {
+		return d.link * max(1, k-1) / (d.domain - 1)
+	}
+	return d.link
 }
 
 // BF16Peak returns the chip's dense bf16 peak, or fp16 for those without.

@@ -24,8 +24,8 @@ func (t *trainer) local(g, inner float64) float64 {
 // ringBandwidth is what a ring over the group moves per rank and second: it
 // enters a domain once, over the network interfaces of all ranks it has there.
 func (t *trainer) ringBandwidth(g, inner float64) float64 {
-	link := t.link * max(1, float64(t.d.perChip)/inner) // a ring crosses a chip once for all its cores
 	k := t.local(g, inner)
+	link := t.link / t.d.link * t.d.within(k) * max(1, float64(t.d.perChip)/inner) // a ring crosses a chip once for all its cores
 	if k >= g {
 		return link
 	}

@@ -90,6 +90,7 @@ const (
 	vLayerNeuron
 	vRateNeuron
 	vQueue
+	vNarrow
 )
 
 // ServingGlobals lists the constants of the serving formulas.
@@ -104,7 +105,7 @@ var servingGlobals = sync.OnceValue(func() []Global {
 		vLayer:        {"layer", 2e-5, 0.5, "seconds of small kernels and gaps in a layer"},
 		vLayerMoE:     {"layer_moe", 3e-5, 0.6, "more of it in a layer with experts"},
 		vStep:         {"step", 1e-3, 0.7, "seconds of scheduling and sampling per step of the engine"},
-		vReduce:       {"reduce", 1e-5, 0.5, "seconds of latency of one all-reduce between the ranks of a replica"},
+		vReduce:       {"reduce", 4e-6, 0.5, "seconds of latency of one all-reduce, times one more than the logarithm of its ranks to base 2 (ops tables of 2 to 8 H100: 4 to 15 µs)"},
 		vLink:         {"link", 0.6, 0.3, "share of the scale-up link rate that all-reduce reaches"},
 		vElement:      {"element", 3, 0.7, "passes over memory by element-wise work, per layer"},
 		vMix:          {"mix", 0.9, 0.3, "share of other requests' prefill that delays a request's decoding"},
@@ -113,7 +114,8 @@ var servingGlobals = sync.OnceValue(func() []Global {
 		vGrouped:      {"grouped", 50, 0.7, "tokens per expert at which a grouped product runs at half rate"},
 		vLayerNeuron:  {"layer_neuron", 9e-5, 0.4, "seconds of small kernels, gaps and collectives in a layer on NeuronCores"},
 		vRateNeuron:   {"rate_neuron", 0.3, 0.4, "share of the matrix-product rate in prefill on NeuronCores"},
-		vQueue:        {"queue", 1, 0.7, "how much of the prefills in flight a first token waits for"},
+		vNarrow:       {"narrow", 0.8, 0.2, "share of the rate of reading weights that 4-bit formats keep, whose scales are read and applied beside"},
+		vQueue:        {"queue", 0.05, 0.7, "at a fixed concurrency, share of the requests in flight whose prefill a first token waits for, on average"},
 	}
 })
 
@@ -269,6 +271,9 @@ func (v *server) products(b, total float64) float64 {
 	s := &v.s
 	tp := float64(v.l.TP)
 	read := v.perLayer * v.wBytes / tp / (v.d.band * v.g[vMemory])
+	if v.wBytes < 1 {
+		read /= v.g[vNarrow]
+	}
 	work := 2 * b * v.perLayer / tp / v.rate
 	t := math.Sqrt(read*read + work*work)
 	if s.moe > 0 {
@@ -293,8 +298,8 @@ func (v *server) reduce(m float64) float64 {
 	if n <= 1 || v.cluster.Chip.Family == chip.Neuron && m < 64 {
 		return 0
 	}
-	bandwidth := v.d.link * float64(v.d.perChip) * v.g[vLink] // a ring crosses a chip once for all its cores
-	latency := v.g[vReduce]
+	bandwidth := v.d.within(n) * float64(v.d.perChip) * v.g[vLink] // a ring crosses a chip once for all its cores
+	latency := v.g[vReduce] * (1 + math.Log2(n))
 	if n > v.d.domain {
 		bandwidth = min(bandwidth, v.d.nic*v.d.domain*v.g[vLink])
 		latency += wireSeconds
@@ -320,13 +325,13 @@ func (v *server) decode(b, context float64) ServingParts {
 }
 
 // cacheShare is the number of cached elements per token and layer that one
-// device holds: groups are split over tensor ranks, but no finer than one a
-// rank; the latent of MLA is whole on each.
+// device holds: heads are split over tensor ranks in whole numbers, at least
+// one a rank; the latent of MLA is whole on each.
 func (v *server) cacheShare() float64 {
 	if v.job.Model.MLA != nil {
 		return v.s.kvCache
 	}
-	return v.s.kvCache / min(float64(v.l.TP), v.s.kvHeads)
+	return v.s.kvCache * math.Ceil(v.s.kvHeads/float64(v.l.TP)) / v.s.kvHeads
 }
 
 // window is the mean number of cached tokens that a layer reads.
@@ -345,13 +350,34 @@ func (v *server) prefill(n float64) float64 {
 		input = bucket(input)
 	}
 	m := n * input
+	layer := v.products(m, m) + v.promptWork(m, input) + v.layer + v.reduce(m)
+	return s.layers*layer + v.g[vStep]
+}
+
+// interleaved is what prompts of other requests add to a decoding step of b
+// requests, on average: they join it, so that weights are read once for both.
+// Each rank of data-parallel attention brings in prompts of its own.
+func (v *server) interleaved(b float64) float64 {
+	s := &v.s
+	dp, output := float64(v.l.AttnDP), float64(v.job.Output)
+	per := max(1, b/dp)
+	prompts := max(1, per/output) // that join when any does
+	share := per / (output * prompts) * (per - 1) / per
+	input := max(1, float64(v.job.Input)*(1-v.job.PrefixHit))
+	m := prompts * input
+	layer := v.products(per+m, b+m*dp) - v.products(per, b) + v.promptWork(m, input) + v.reduce(m)
+	return share * s.layers * layer
+}
+
+// promptWork is the attention and element-wise time of a layer over m tokens
+// of prompts.
+func (v *server) promptWork(m, input float64) float64 {
+	s := &v.s
 	tp := float64(v.l.TP)
 	attend := 2 * s.core * s.pairs(input) * m / tp / v.flash
 	width := s.dense/s.layers*s.ffnWidth + s.moe/s.layers*(s.sharedFFN+s.active*s.expertFFN)
 	elements := 8*s.hidden + (2*(s.q+2*s.kv)+2*(s.gates+1)*width)/tp
-	element := 2 * elements * v.g[vElement] * m / v.d.band
-	layer := v.products(m, m) + attend + element + v.layer + v.reduce(m)
-	return s.layers*layer + v.g[vStep]
+	return attend + 2*elements*v.g[vElement]*m/v.d.band
 }
 
 // bucket is the length that Neuron pads a prompt to.
@@ -435,20 +461,22 @@ func (v *server) report(asked, b, slots, tokens float64, memory Memory) Service 
 	b = max(1, b)
 	output := float64(v.job.Output)
 	context := float64(v.job.Input) + output/2
+	if v.cluster.Chip.Family == chip.Neuron {
+		context = float64(v.job.Input) + output // its cache is read to the length it was compiled for
+	}
 	one := v.prefill(1)
 	parts := v.decode(b, context)
 	first := one
 	if v.job.Static {
 		first = v.prefill(b)
 	} else {
-		parts.Prefill = v.g[vMix] * (b - 1) * one / output
+		parts.Prefill = v.g[vMix] * v.interleaved(b)
 	}
 	scaleParts(&parts, v.effect)
 	tpot := parts.total()
 	first *= v.effect
 	if !v.job.Static {
-		busy := min(1, (b-1)*one*v.effect/(output*tpot))
-		first *= 1 + v.g[vQueue]*busy*math.Sqrt(b)
+		first *= v.waiting(b, parts.Prefill/tpot)
 		first += parts.total() - parts.Prefill
 	}
 	request := first + (output-1)*tpot
@@ -470,6 +498,19 @@ func (v *server) report(asked, b, slots, tokens float64, memory Memory) Service 
 		OutputPerSecond: rate * output, TotalPerSecond: rate * (output + float64(v.job.Input)), RequestsPerSec: rate,
 		CacheTokens: tokens, Slots: slots, Parts: parts, Memory: memory, Status: status, Support: support,
 	}
+}
+
+// waiting is the factor by which the time to the first token exceeds a lone
+// prefill. At a fixed concurrency, benchmarks start all requests at once and
+// send about ten for each: a first burst that queues for half its length.
+// Under Poisson arrivals the prefill is a server of a queue that is busy for a
+// share of the time: 1 + ρ/(2(1−ρ)) by Pollaczek and Khinchine.
+func (v *server) waiting(b, busy float64) float64 {
+	if v.job.Concurrency > 0 {
+		return 1 + v.g[vQueue]*(b/float64(v.l.AttnDP)-1)
+	}
+	busy = min(busy, 0.95)
+	return 1 + busy/(2*(1-busy))
 }
 
 func scaleParts(p *ServingParts, f float64) {

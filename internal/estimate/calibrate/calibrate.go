@@ -46,13 +46,14 @@ func trust(assumed bool) float64 {
 type Kind struct {
 	Globals []estimate.Global
 	Rounds  int
+	Release float64                // spread of the effect of a framework's release around its framework, in log time
 	Scales  func(node string) bool // whether an effect is exactly a factor on time
 }
 
-// spreads of the effects around their parent, by level: how far a maker is
-// from all, a chip from its maker, a framework from all, a release from its
-// framework. They are priors, in log time.
-func effectSpread(node string) float64 {
+// effectSpread is how far a maker is from all, a chip from its maker, a
+// framework from all and a release from its framework: standard deviations of
+// the priors, in log time.
+func (k Kind) effectSpread(node string) float64 {
 	kind, path, _ := strings.Cut(node, ":")
 	switch {
 	case kind == "maker":
@@ -61,11 +62,8 @@ func effectSpread(node string) float64 {
 		return 0.12
 	case strings.Count(path, "/") == 0:
 		return 0.2
-	case strings.Count(path, "/") == 1:
-		return 0.08
-	default:
-		return 0.06
 	}
+	return k.Release
 }
 
 // Fit returns the constants that explain the cases best, starting at start.
@@ -121,7 +119,7 @@ func (f *fitter) constants(x []float64) estimate.KindConstants {
 			g := f.fitted[i]
 			out.Globals[name] = g.Prior * math.Exp(g.Spread*x[i])
 		} else {
-			out.Effects[name] = effectSpread(name) * x[i]
+			out.Effects[name] = f.kind.effectSpread(name) * x[i]
 		}
 	}
 	return out
@@ -138,7 +136,7 @@ func (f *fitter) offsets(start *estimate.KindConstants) []float64 {
 				x[i] = math.Log(v/f.fitted[i].Prior) / f.fitted[i].Spread
 			}
 		} else {
-			x[i] = start.Effects[name] / effectSpread(name)
+			x[i] = start.Effects[name] / f.kind.effectSpread(name)
 		}
 	}
 	return x
@@ -162,7 +160,7 @@ func (f *fitter) linear(j int) []float64 {
 	out := make([]float64, len(f.cases))
 	for i, c := range f.cases {
 		if slices.Contains(c.Nodes, f.names[j]) {
-			out[i] = -effectSpread(f.names[j])
+			out[i] = -f.kind.effectSpread(f.names[j])
 		}
 	}
 	return out

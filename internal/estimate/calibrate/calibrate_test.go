@@ -54,7 +54,7 @@ func TestConstantsAreNearTheirPriors(t *testing.T) {
 			}
 		}
 		for node, v := range kind.k.Effects {
-			if v > 0.5 || v < -0.5 {
+			if v > 0.7 || v < -0.7 {
 				t.Errorf("%s: the effect of %s is %v", name, node, v)
 			}
 		}

@@ -105,7 +105,7 @@ func spread(kind Kind, cases []Case, whole *estimate.KindConstants) estimate.Spr
 		total := sigma(residuals)
 		return max(floor, math.Sqrt(max(0, total*total-known*known)))
 	}
-	s := estimate.Spread{Known: known, Small: known, Trial: known, Search: known}
+	s := estimate.Spread{Known: known, Trial: known, Search: known}
 	s.MoE = extra(pick(cases, model, func(c Case) bool { return c.MoE && c.What != "ttft" }), 0)
 	s.Stack = extra(pick(cases, publication, func(c Case) bool { return plain(c) && left(cases, c, ByPublication, sameChip) }), known)
 	s.Source = extra(pick(cases, source, func(c Case) bool {
@@ -113,6 +113,7 @@ func spread(kind Kind, cases []Case, whole *estimate.KindConstants) estimate.Spr
 	}), s.Stack/2)
 	s.Stack = max(s.Stack, s.Source)
 	s.Chip = extra(pick(cases, chip, func(c Case) bool { return plain(c) && left(cases, c, ByChip, sameMaker) }), known)
+	s.Small = s.Chip
 	s.Maker = extra(pick(cases, publication, func(c Case) bool { return plain(c) && !left(cases, c, ByPublication, sameMaker) }), s.Chip)
 	return s
 }
@@ -136,7 +137,7 @@ func sameStack(a, b Case) bool {
 // blend mixes residuals of left-out models with those of the fit, in squares:
 // what is asked is mostly near what was measured, but not the same.
 func blend(cases []Case, out []float64, whole *estimate.KindConstants) []float64 {
-	const share = 0.3
+	const share = 0.15
 	mixed := make([]float64, len(out))
 	for i := range cases {
 		in := cases[i].Residual(whole)

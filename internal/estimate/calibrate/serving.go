@@ -11,7 +11,7 @@ import (
 // ServingKind is the fit of the serving formulas.
 func ServingKind() Kind {
 	all := func(string) bool { return true }
-	return Kind{Globals: estimate.ServingGlobals(), Rounds: 40, Scales: all}
+	return Kind{Globals: estimate.ServingGlobals(), Rounds: 40, Release: 0.15, Scales: all}
 }
 
 // quantity is one of the measured columns of a serving row.

@@ -11,7 +11,7 @@ import (
 // TrainingKind is the fit of the training formulas.
 func TrainingKind() Kind {
 	stack := func(node string) bool { return strings.HasPrefix(node, "stack:") }
-	return Kind{Globals: estimate.TrainingGlobals(), Rounds: 40, Scales: stack}
+	return Kind{Globals: estimate.TrainingGlobals(), Rounds: 40, Release: 0.07, Scales: stack}
 }
 
 // TrainingCases makes cases of the rows that were measured and can be
