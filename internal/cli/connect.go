@@ -27,6 +27,7 @@ const (
 	// until its socket answers: it may be starting, or handing over.
 	holderPatience = 8 * time.Second
 	connectEvery   = 50 * time.Millisecond
+	sayAfter       = 2 * time.Second // what takes longer says so
 )
 
 // plane is the connection to a control plane: one elsewhere, that of another
@@ -82,7 +83,7 @@ func tokenFor(c config.Config) string {
 
 // join becomes the client of whoever has the state directory, or takes it.
 func (p *plane) join(ctx context.Context) error {
-	deadline := time.Now().Add(holderPatience)
+	begun, said := time.Now(), false
 	for {
 		c := client.NewUnix(daemon.SocketPath(p.config.StateDir))
 		if answers(ctx, c) {
@@ -94,8 +95,12 @@ func (p *plane) join(ctx context.Context) error {
 			p.Client, p.embedded = c, d
 			return nil
 		}
-		if !daemon.IsHeld(err) || time.Now().After(deadline) {
+		if !daemon.IsHeld(err) || time.Since(begun) > holderPatience {
 			return err
+		}
+		if !said && time.Since(begun) > sayAfter {
+			said = true
+			_, _ = fmt.Fprintf(p.app.stderr, "waiting: %s\n", err) // progress only
 		}
 		if !sleep(ctx, connectEvery) {
 			return ctx.Err()

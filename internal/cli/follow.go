@@ -240,7 +240,8 @@ func (f *follower) tell(ctx context.Context, run v1.RunDetail) {
 	if f.askedAt.IsZero() {
 		f.askedAt = time.Now().Add(firstQueue - queueEvery) // most runs start at once
 	}
-	if run.State != string(fleet.Queued) || time.Since(f.askedAt) < queueEvery {
+	resting := run.NotBefore.After(time.Now()) // the decision to restart told
+	if run.State != string(fleet.Queued) || resting || time.Since(f.askedAt) < queueEvery {
 		return
 	}
 	f.askedAt = time.Now()

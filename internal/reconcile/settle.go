@@ -33,7 +33,7 @@ func settle(s sight, best int64, now time.Time, policy Policy) outcome {
 	o := outcome{run: s.run, attempt: s.attempt}
 	switch {
 	case s.refused != nil:
-		return o.refuse(s.refused, now, policy)
+		return o.refuse(s.refused, best, now, policy)
 	case s.unknown:
 		return o.lose(best, now, policy)
 	case s.status.State == engine.Exited:
@@ -93,7 +93,7 @@ func (o outcome) lose(best int64, now time.Time, policy Policy) outcome {
 }
 
 // refuse ends an attempt that never started.
-func (o outcome) refuse(refusal error, now time.Time, policy Policy) outcome {
+func (o outcome) refuse(refusal error, best int64, now time.Time, policy Policy) outcome {
 	o.attempt.State, o.attempt.Ended, o.attempt.Reason = fleet.AttemptFailed, now, refusal.Error()
 	switch kind := fault.KindOf(refusal); {
 	case o.run.StopAsked:
@@ -106,7 +106,7 @@ func (o outcome) refuse(refusal error, now time.Time, policy Policy) outcome {
 		o.decision = decision(o.run, now, "wait", o.attempt.Pool, refusal.Error())
 		return o.requeue(now.Add(policy.wait(1)), refusal.Error())
 	}
-	return o.retry(0, now, policy)
+	return o.retry(best, now, policy)
 }
 
 // exitNotStarted is the exit code of a run whose command could not be started,
