@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/switchyard-ai/switchyard/internal/contract"
 )
 
 // TestBills runs testdata/bills/*.txtar: contracts and usage beside the bill
@@ -83,5 +85,16 @@ func runBill(t *testing.T, file string) {
 	}
 	if diff := cmp.Diff(string(archive.Files[want].Data), got); diff != "" {
 		t.Errorf("the bill differs (-want +got):\n%s", diff)
+	}
+}
+
+// Every example of a contract is valid and free of conflicts.
+func TestExampleContracts(t *testing.T) {
+	contracts, err := loadContracts([]string{"../../examples/contracts"})
+	if err != nil || len(contracts) < 3 {
+		t.Fatal(len(contracts), err)
+	}
+	if found := contract.Conflicts(contracts); len(found) != 0 {
+		t.Errorf("conflicts: %v", found)
 	}
 }
