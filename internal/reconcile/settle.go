@@ -63,9 +63,12 @@ func (o outcome) goOn(status engine.Status, now time.Time) outcome {
 }
 
 func (o outcome) exit(status engine.Status, best int64, now time.Time, policy Policy) outcome {
-	o.attempt.Started, o.attempt.Ended = status.Started, status.Ended
+	if o.attempt.Started.IsZero() { // what may be booked already begins where it was first seen to
+		o.attempt.Started = status.Started
+	}
+	o.attempt.Ended = latest(o.attempt.Started, status.Ended)
 	o.attempt.Exit, o.attempt.Reason, o.attempt.Progress = status.ExitCode, status.Reason, status.Progress
-	o.meterTo = status.Ended
+	o.meterTo = o.attempt.Ended
 	if status.LogLost > 0 {
 		o.attempt.Reason = join(o.attempt.Reason, fmt.Sprintf("%d log lines cut by the bound", status.LogLost))
 	}

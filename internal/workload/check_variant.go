@@ -35,6 +35,11 @@ func (r *rules) variants(w *Workload) {
 		if len(v.Command) > 0 && v.Command[0] == "" {
 			r.fault(field+".command[0]", "the program's name is empty")
 		}
+		for i, word := range v.Command {
+			if strings.ContainsRune(word, 0) {
+				r.fault(fmt.Sprintf("%s.command[%d]", field, i), "the word holds a zero byte")
+			}
+		}
 		r.environment(field, v)
 		r.mounts(field, v.Mounts, w.Data)
 		r.ports(field, v.Ports)

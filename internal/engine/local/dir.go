@@ -3,10 +3,12 @@ package local
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/engine"
@@ -87,26 +89,66 @@ func (d gangDir) gang() (engine.Gang, error) {
 	return gang, err
 }
 
-// status tells what the files say, whether or not a shim still writes them.
-func (d gangDir) status() (engine.Status, error) {
+// started reads when the gang's commands began, and whether they did. A record
+// that the disk damaged still tells that they did, and by its age when.
+func (d gangDir) started() (startedRecord, bool, error) {
+	var started startedRecord
+	found, err := readJSON(d.file(startedFile), &started)
+	if !found || err == nil {
+		return started, found, err
+	}
+	info, err := os.Stat(d.file(startedFile))
+	if err != nil {
+		return startedRecord{}, true, err
+	}
+	return startedRecord{At: info.ModTime().UTC()}, true, nil
+}
+
+// ended reads how the gang ended, and whether it did. Where the disk damaged the
+// record, the gang is lost, and its end the last sign of life of its shim.
+func (d gangDir) ended() (exitRecord, bool, error) {
 	var exit exitRecord
-	if found, err := readJSON(d.file(exitFile), &exit); err != nil || found {
+	found, err := readJSON(d.file(exitFile), &exit)
+	if !found || err == nil {
+		return exit, found, err
+	}
+	damage := err
+	started, _, err := d.started()
+	if err != nil {
+		return exit, true, err
+	}
+	exit = exitRecord{
+		Started: started.At, Ended: lastBeat(d), ExitCode: 128 + int(syscall.SIGKILL), Lost: true,
+		Reason: fmt.Sprintf("lost: how it ended cannot be read: %s: %v", exitFile, damage),
+	}
+	if exit.Ended.Before(exit.Started) {
+		exit.Ended = exit.Started
+	}
+	return exit, true, nil
+}
+
+// status tells what the files say, whether or not a shim still writes them. A
+// damaged file must not keep a gang from ever being seen to end.
+func (d gangDir) status() (engine.Status, error) {
+	if exit, over, err := d.ended(); err != nil || over {
 		return engine.Status{
 			State: engine.Exited, Started: exit.Started, Ended: exit.Ended,
 			ExitCode: exit.ExitCode, Rank: exit.Rank, Stopped: exit.Stopped, Lost: exit.Lost,
 			Reason: exit.Reason, Progress: exit.Progress, LogLost: exit.LogLost,
 		}, err
 	}
-	var started startedRecord
-	if found, err := readJSON(d.file(startedFile), &started); err != nil || !found {
+	started, began, err := d.started()
+	if err != nil || !began {
 		return engine.Status{State: engine.Starting}, err
 	}
 	var progress progressRecord
-	_, err := readJSON(d.file(progressFile), &progress)
+	if found, err := readJSON(d.file(progressFile), &progress); err != nil && !found {
+		return engine.Status{}, err
+	}
 	return engine.Status{
 		State: engine.Running, Started: started.At,
 		Progress: progress.Progress, LogLost: progress.LogLost,
-	}, err
+	}, nil
 }
 
 func exists(path string) bool {
@@ -114,7 +156,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// readJSON reports whether there is such a file, and decodes it.
+// readJSON reports whether there is such a file, and decodes it. A failure with
+// a file is damage: what it holds is no such record.
 func readJSON(path string, into any) (bool, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

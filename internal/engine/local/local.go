@@ -59,12 +59,18 @@ func (e *Engine) Start(ctx context.Context, gang engine.Gang) error {
 	return nil
 }
 
+// mostRanks bounds a gang: each rank is a process here with two pipes, and a
+// machine that is asked for more is asked by mistake.
+const mostRanks = 4096
+
 func (e *Engine) check(gang engine.Gang) error {
 	switch {
 	case !e.key.MatchString(gang.Key):
 		return fault.Newf(fault.Invalid, "gang key %q: want letters, digits, '.', '_' and '-'", gang.Key)
 	case gang.Ranks < 1:
 		return fault.Newf(fault.Invalid, "gang %s has %d ranks; want at least 1", gang.Key, gang.Ranks)
+	case gang.Ranks > mostRanks:
+		return fault.Newf(fault.Invalid, "gang %s has %d ranks; this machine starts at most %d", gang.Key, gang.Ranks, mostRanks)
 	case gang.Nodes > 1:
 		return fault.Newf(fault.Invalid, "gang %s wants %d nodes; this machine is one", gang.Key, gang.Nodes)
 	case len(gang.Command) == 0:

@@ -95,8 +95,8 @@ func lastBeat(dir gangDir) time.Time {
 // settle ends a gang whose shim died: no rank of it goes on, and its end is the
 // last that is known of it.
 func (s *shim) settle(beat time.Time) error {
-	var started startedRecord
-	if _, err := readJSON(s.dir.file(startedFile), &started); err != nil {
+	started, _, err := s.dir.started()
+	if err != nil {
 		return err
 	}
 	var progress progressRecord

@@ -44,14 +44,16 @@ type shim struct {
 	progress *progressBook
 	memory   int64 // kernel's count of processes killed for want of memory, at the start
 
-	ending  bool      // the ranks are being ended
-	termed  bool      // by SIGTERM first
-	killAt  time.Time // by SIGKILL
-	killed  int       // ranks that the grace ran out for
-	outcome outcome
-	request stopRecord
-	stopAt  time.Time // when the stop was first seen
-	beat    time.Time
+	starting bool      // not all ranks were started yet
+	polled   time.Time // when poll last ran
+	ending   bool      // the ranks are being ended
+	termed   bool      // by SIGTERM first
+	killAt   time.Time // by SIGKILL
+	killed   int       // ranks that the grace ran out for
+	outcome  outcome
+	request  stopRecord
+	stopAt   time.Time // when the stop was first seen
+	beat     time.Time
 }
 
 // outcome is the part of exit.json that tells why.
@@ -103,10 +105,7 @@ func runLocked(dir gangDir, beat time.Time, ready io.Writer) error {
 		say(ready, shimReady)
 		return nil
 	}
-	gang, err := dir.gang()
-	if err != nil {
-		return fault.Wrap(fault.Internal, err, "reading the gang")
-	}
+	gang, damage := dir.gang()
 	reserved, err := reserve(dir, gang.Ranks)
 	if err != nil {
 		return storageFault(err, "reserving room for the gang's end")
@@ -120,6 +119,10 @@ func runLocked(dir gangDir, beat time.Time, ready io.Writer) error {
 	if dir.has(startedFile) {
 		say(ready, shimReady)
 		return s.settle(beat)
+	}
+	if damage != nil {
+		say(ready, shimReady)
+		return s.record(outcome{code: 1, reason: fmt.Sprintf("not started: what to start cannot be read: %s: %v", gangFile, damage)})
 	}
 	for _, sub := range []string{ranksDir, scratchDir} {
 		if err := os.MkdirAll(dir.file(sub), 0o700); err != nil {
@@ -156,7 +159,7 @@ func (s *shim) run() error {
 		return s.record(outcome{code: 1, reason: "not started: " + err.Error()})
 	}
 	crashAt("shim:started")
-	s.startRanks(path, environ, port)
+	s.startRanks(path, environ, port, signals)
 	crashAt("shim:ranks")
 	s.supervise(signals)
 	killStrays(s.dir)
@@ -166,10 +169,15 @@ func (s *shim) run() error {
 	return err
 }
 
-// startRanks starts every rank; where one cannot be started, it ends those that
-// were.
-func (s *shim) startRanks(path string, environ []string, port int) {
+// startRanks starts every rank. Where one cannot be started, one fails, or the
+// gang is stopped meanwhile, it starts no more and ends those that were.
+func (s *shim) startRanks(path string, environ []string, port int, signals <-chan os.Signal) {
+	s.starting = true
+	defer func() { s.starting = false }()
 	for n := range s.gang.Ranks {
+		if s.attend(signals); s.ending {
+			return
+		}
 		r, err := s.startRank(n, path, rendezvous(environ, n, s.gang.Ranks, port))
 		if err != nil {
 			s.outcome = outcome{code: startFailure(err), rank: n, reason: fmt.Sprintf("rank %d could not be started: %v", n, err)}
@@ -184,6 +192,30 @@ func (s *shim) startRanks(path string, environ []string, port int) {
 	}
 }
 
+// attend does what is due now, between the starts of ranks: many of them take
+// long to start.
+func (s *shim) attend(signals <-chan os.Signal) {
+	for {
+		select {
+		case exit := <-s.ends:
+			s.rankEnded(exit)
+		case got := <-signals:
+			s.signalled(got)
+		default:
+			if time.Since(s.polled) >= pollEvery {
+				s.poll()
+			}
+			return
+		}
+	}
+}
+
+func (s *shim) signalled(got os.Signal) {
+	if got == syscall.SIGTERM {
+		s.fail(outcome{code: 128 + int(syscall.SIGTERM), reason: "ended: the shim was told to terminate"})
+	}
+}
+
 // supervise returns when every rank that was started has ended.
 func (s *shim) supervise(signals <-chan os.Signal) {
 	tick := time.NewTicker(pollEvery)
@@ -195,9 +227,7 @@ func (s *shim) supervise(signals <-chan os.Signal) {
 		case <-tick.C:
 			s.poll()
 		case got := <-signals:
-			if got == syscall.SIGTERM {
-				s.fail(outcome{code: 128 + int(syscall.SIGTERM), reason: "ended: the shim was told to terminate"})
-			}
+			s.signalled(got)
 		}
 	}
 	s.poll() // the last progress
@@ -265,6 +295,7 @@ func (s *shim) signal(sig syscall.Signal) {
 
 // poll does what is due from time to time.
 func (s *shim) poll() {
+	s.polled = time.Now()
 	s.pollStop()
 	s.killLate()
 	s.progress.flush(s.dir, s.logLost())
@@ -277,7 +308,7 @@ func (s *shim) poll() {
 // pollStop looks for a stop, or for one with a shorter grace than before.
 func (s *shim) pollStop() {
 	var request stopRecord
-	if found, err := readJSON(s.dir.file(stopFile), &request); err != nil || !found || s.live == 0 {
+	if found, err := readJSON(s.dir.file(stopFile), &request); err != nil || !found || (s.live == 0 && !s.starting) {
 		return
 	}
 	if s.stopAt.IsZero() {

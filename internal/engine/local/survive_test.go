@@ -5,6 +5,7 @@ package local_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/engine/enginetest"
+	"github.com/switchyard-ai/switchyard/internal/fault"
 )
 
 func gangFile(dir, key, name string) string { return filepath.Join(dir, "gangs", key, name) }
@@ -137,6 +139,55 @@ func TestClockSetBackNeverMakesUsageNegative(t *testing.T) {
 	}
 }
 
+// A disk damaged one of the gang's files: the gang ends as lost, and never
+// stays for ever what nobody can see the end of.
+func TestDamagedFilesEndTheGang(t *testing.T) {
+	for _, c := range []struct {
+		point, file string
+		began       bool
+	}{
+		{"shim:ranks", "started.json", true},
+		{"shim:ranks", "progress.json", true},
+		{"shim:ranks", "gang.json", true},
+		{"shim:recorded", "exit.json", true},
+		{"shim:locked", "gang.json", false},
+	} {
+		t.Run(c.point+" "+c.file, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			e := open(dir)
+			enginetest.StopAfter(t, e, "crash")
+			actAndCrash(t, "start", dir, leaves, c.point)
+			enginetest.Eventually(t, "the shim died", func() bool { return len(processesOf(t, dir)) == 0 && !shimLives(t, dir) })
+			if err := os.WriteFile(gangFile(dir, "crash", c.file), []byte("\x00\x00{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			status := enginetest.Await(t, e, "crash", engine.Exited)
+			if status.ExitCode == 0 || status.Lost != c.began || status.Started.IsZero() == c.began || status.Ended.Before(status.Started) {
+				t.Errorf("status %+v; want it lost: %v", status, c.began)
+			}
+			if took := status.Ended.Sub(status.Started); c.began && took > time.Minute {
+				t.Errorf("%s of use", took)
+			}
+		})
+	}
+}
+
+// shimLives asks whether somebody holds the lock of gang crash.
+func shimLives(t *testing.T, dir string) bool {
+	t.Helper()
+	file, err := os.Open(gangFile(dir, "crash", "shim.lock"))
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	asked := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart}
+	if err := syscall.FcntlFlock(file.Fd(), syscall.F_GETLK, &asked); err != nil {
+		t.Fatal(err)
+	}
+	return asked.Type != syscall.F_UNLCK
+}
+
 func TestTwoHundredRanks(t *testing.T) {
 	t.Parallel()
 	const ranks = 200
@@ -166,6 +217,48 @@ func TestTwoHundredRanks(t *testing.T) {
 		if r.Rank != i || r.Started.IsZero() || r.Ended.Before(r.Started) {
 			t.Errorf("rank %d: %+v; want its times", i, r)
 		}
+	}
+}
+
+// Starting many ranks takes a while: a gang that fails or is stopped meanwhile
+// ends there, and starts no more of them.
+func TestGangEndsWhileItsRanksStart(t *testing.T) {
+	t.Parallel()
+	const ranks = 400
+	for _, c := range []struct {
+		name, script string
+		stop         bool
+	}{
+		{"fails", `test "$RANK" != 0 || exit 3; sleep 600`, false},
+		{"stopped", `exit 0`, true},
+	} {
+		dir := t.TempDir()
+		e := open(dir)
+		enginetest.Start(t, e, enginetest.Shell("wide", ranks, c.script))
+		if c.stop {
+			if err := e.Stop(t.Context(), "wide", time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		status := enginetest.Await(t, e, "wide", engine.Exited)
+		if status.Stopped != c.stop || (!c.stop && status.ExitCode != 3) {
+			t.Errorf("%s: status %+v", c.name, status)
+		}
+		wantNothingLeft(t, dir)
+		data, err := os.ReadFile(gangFile(dir, "wide", "ranks.jsonl"))
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		if began := strings.Count(string(data), "\n"); began == ranks {
+			t.Errorf("%s: all %d ranks were started", c.name, began)
+		}
+	}
+}
+
+func TestMoreRanksThanAMachineTakes(t *testing.T) {
+	e := open(t.TempDir())
+	if err := e.Start(t.Context(), enginetest.Shell("huge", 100_000, `exit 0`)); !fault.Is(err, fault.Invalid) {
+		t.Errorf("%v; want it refused", err)
 	}
 }
 
