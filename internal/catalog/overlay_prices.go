@@ -136,6 +136,10 @@ func (l *layer) prices(field string, o OfferSpec, offer *Offer) bool {
 	switch {
 	case o.PriceLow != nil && o.PriceHigh != nil:
 		low, high := o.PriceLow.decimal, o.PriceHigh.decimal
+		if low.Cmp(high) > 0 {
+			l.doc.Faultf(field+".price_low", "found %s; it is above price_high, %s", low, high)
+			return false
+		}
 		offer.PriceLow, offer.PriceHigh = o.PriceLow.rate(currency), o.PriceHigh.rate(currency)
 		if o.Price == nil {
 			o.Price = &Number{decimal: low.Add(high).Div(decimal.NewFromInt(2)), valid: true}

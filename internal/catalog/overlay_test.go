@@ -181,7 +181,7 @@ func TestCatalogErrorsAreRefused(t *testing.T) {
 		"price with text":  {"offers: [{" + p5 + "on-demand, price: $40}]", `offers[0].price: found "$40"; a decimal number is needed`},
 		"half a range":     {"offers: [{" + p5 + "spot, price_low: 4}]", "price_low and price_high belong together"},
 		"range on demand":  {"offers: [{" + p5 + "on-demand, price: 40, price_low: 4, price_high: 50}]", "a range of prices belongs to spot"},
-		"range inverted":   {"offers: [{" + p5 + "spot, price_low: 20, price_high: 10}]", "it lies outside 20 to 10"},
+		"range inverted":   {"offers: [{" + p5 + "spot, price_low: 20, price_high: 10}]", "offers[0].price_low: found 20; it is above price_high, 10"},
 		"date":             {"offers: [{" + p5 + "on-demand, price: 40, as_of: 1.9.2026}]", `offers[0].as_of: found "1.9.2026"; a date is needed`},
 		"currency":         {"currency: dollars", `currency: found "dollars"`},
 		"region twice":     {"regions: [{provider: aws, name: us-east-1}]", "us-east-1 of aws is known already"},

@@ -50,6 +50,9 @@ func (l *Loop) Submit(ctx context.Context, request Request) (fleet.Run, error) {
 	if request.Priority != nil {
 		run.Priority = *request.Priority
 	}
+	if err := workload.CheckStanding(run.Project, run.Priority); err != nil {
+		return fleet.Run{}, err
+	}
 	err = l.Store.Update(ctx, func(tx store.Tx) error {
 		if request.Key != "" {
 			known, err := tx.RunBySubmission(request.Key)
@@ -91,8 +94,8 @@ func (l *Loop) freeID(tx store.Tx, name string) (string, error) {
 }
 
 // AskStop records that a run should end, and returns it. Grace is the time
-// between SIGTERM and SIGKILL; 0 is the policy's. A run that has ended is a
-// conflict.
+// between SIGTERM and SIGKILL; 0 is the policy's; asking again can only shorten
+// it. A run that has ended is a conflict.
 func (l *Loop) AskStop(ctx context.Context, id string, grace time.Duration) (fleet.Run, error) {
 	var run fleet.Run
 	err := l.Store.Update(ctx, func(tx store.Tx) error {
@@ -103,7 +106,7 @@ func (l *Loop) AskStop(ctx context.Context, id string, grace time.Duration) (fle
 		if run.State.Final() {
 			return fault.Newf(fault.Conflict, "run %s has already ended: %s", id, run.State)
 		}
-		if run.StopAsked {
+		if run.StopAsked && l.grace(grace) >= l.grace(run.StopGrace) {
 			return nil
 		}
 		run.StopAsked, run.StopGrace = true, grace

@@ -281,7 +281,7 @@ func (e *fakeEngine) advance(g *gang) {
 	}
 }
 
-func (e *fakeEngine) Stop(_ context.Context, key string, _ time.Duration) error {
+func (e *fakeEngine) Stop(_ context.Context, key string, grace time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.fault("stop", key); err != nil {
@@ -292,8 +292,8 @@ func (e *fakeEngine) Stop(_ context.Context, key string, _ time.Duration) error 
 		e.fenced[key] = true
 		return nil
 	}
-	if g.stopAt.IsZero() {
-		g.stopAt = e.now().Add(g.script.stubborn)
+	if at := e.now().Add(min(g.script.stubborn, grace)); g.stopAt.IsZero() || at.Before(g.stopAt) {
+		g.stopAt = at
 	}
 	return nil
 }

@@ -66,8 +66,8 @@ type Loop struct {
 	pools    poolCache
 	parsed   parsedRuns
 	swept    time.Time
-	starting bool            // a gang was about to begin in the last pass
-	stopped  map[string]bool // keys whose stop was sent by this process
+	starting bool                     // a gang was about to begin in the last pass
+	stopped  map[string]time.Duration // the grace of the stop that this process sent, by key
 }
 
 // New returns a loop that does nothing until Run or Tick.
@@ -81,7 +81,7 @@ func New(options Options) *Loop {
 	if options.Passed == nil {
 		options.Passed = func(Pass) {}
 	}
-	return &Loop{Options: options, kick: make(chan struct{}, 1), stopped: map[string]bool{}}
+	return &Loop{Options: options, kick: make(chan struct{}, 1), stopped: map[string]time.Duration{}}
 }
 
 // Kick asks for a pass soon. It never blocks.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -231,6 +232,46 @@ func TestStopEndsARunInEveryState(t *testing.T) {
 		}
 		if _, err := r.loop.AskStop(context.Background(), running.ID, 0); !fault.Is(err, fault.Conflict) {
 			t.Errorf("stopping what has ended: %v", err)
+		}
+		r.verify()
+	})
+}
+
+// A project and a priority given beside the file follow the file's own rules: a
+// priority near the largest number would wrap around as the run waits.
+func TestStandingBesideTheFileIsChecked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, always(script{takes: time.Hour}))
+		for _, c := range []struct {
+			project  string
+			priority int
+		}{{"p", math.MaxInt}, {"p", -1001}, {"../x\x00", 0}, {strings.Repeat("p", 1000), 0}} {
+			_, err := r.loop.Submit(context.Background(), Request{
+				File: "w.yaml", Content: []byte(file), Project: c.project, Priority: &c.priority,
+			})
+			if !fault.Is(err, fault.Invalid) {
+				t.Errorf("project %q priority %d: %v", c.project, c.priority, err)
+			}
+		}
+	})
+}
+
+// A gang that ignores SIGTERM was stopped with a long grace; who has no more
+// patience asks again with a shorter one.
+func TestASecondStopShortensTheGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, always(script{takes: 48 * time.Hour, stubborn: 24 * time.Hour}))
+		run := r.submit("a")
+		r.pass(5 * time.Second)
+		for _, ask := range []struct {
+			grace time.Duration
+			state fleet.RunState
+		}{{time.Hour, fleet.Running}, {2 * time.Hour, fleet.Running}, {time.Second, fleet.Stopped}} {
+			if _, err := r.loop.AskStop(context.Background(), run.ID, ask.grace); err != nil {
+				t.Fatal(err)
+			}
+			r.pass(10 * time.Second)
+			r.wants(run.ID, ask.state, 1)
 		}
 		r.verify()
 	})

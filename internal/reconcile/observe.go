@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -72,20 +73,25 @@ func (l *Loop) startRecorded(ctx context.Context, eng engine.Engine, s sight) (s
 	return s, err
 }
 
-func (l *Loop) sendStop(ctx context.Context, eng engine.Engine, run fleet.Run, key string) error {
-	if l.stopped[key] {
-		return nil
+// grace is the time that a stop leaves: what was asked for, or the policy's.
+func (l *Loop) grace(asked time.Duration) time.Duration {
+	if asked == 0 {
+		return l.Policy.Grace
 	}
-	grace := run.StopGrace
-	if grace == 0 {
-		grace = l.Policy.Grace
+	return asked
+}
+
+func (l *Loop) sendStop(ctx context.Context, eng engine.Engine, run fleet.Run, key string) error {
+	grace := l.grace(run.StopGrace)
+	if sent, ok := l.stopped[key]; ok && sent <= grace {
+		return nil
 	}
 	l.Crash(pointStopSend)
 	if err := eng.Stop(ctx, key, grace); err != nil {
 		return err
 	}
 	l.Crash(pointStopSent)
-	l.stopped[key] = true
+	l.stopped[key] = grace
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/chip"
+	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/model"
 	"github.com/switchyard-ai/switchyard/internal/spec"
 )
@@ -58,6 +59,18 @@ func (r *rules) matches(field, value string, form *regexp.Regexp, help string) {
 	if value != "" && !form.MatchString(value) {
 		r.fault(field, "found %q; %s", clip(value), help)
 	}
+}
+
+// CheckStanding holds the project and the priority that a user gave beside a
+// file to the rules of the file's own.
+func CheckStanding(project string, priority int) error {
+	if !slugForm.MatchString(project) {
+		return fault.Newf(fault.Invalid, "project: found %q; %s", clip(project), slugHelp)
+	}
+	if priority < -maxPriority || priority > maxPriority {
+		return fault.Newf(fault.Invalid, "priority: found %d; %d to %d is valid", priority, -maxPriority, maxPriority)
+	}
+	return nil
 }
 
 const slugHelp = "lower-case letters, digits and dashes are valid"
