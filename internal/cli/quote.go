@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -198,8 +199,33 @@ func quoteListing(q *quote.Quote, exact bool, flags quoteFlags) listing {
 		return servicesListing(q, flags)
 	}
 	l := listing{document: q, columns: quoteColumns}
-	for _, place := range shown(q, flags) {
+	places := shown(q, flags)
+	for _, place := range places {
 		l.cells = append(l.cells, quoteCells(place, q.Candidates[place]))
+	}
+	return withMargins(l, q, places)
+}
+
+// withMargins adds list and marginal price of a node-hour side by side, and why
+// they differ, where contracts make a difference.
+func withMargins(l listing, q *quote.Quote, places []int) listing {
+	differ := false
+	for _, place := range places {
+		c := q.Candidates[place]
+		differ = differ || c.MarginalRate.Cmp(c.ListRate) != 0
+	}
+	if !differ {
+		return l
+	}
+	l.columns = append(slices.Clone(l.columns), column{title: "LIST/H", field: "list_rate", number: true},
+		column{title: "MARGIN/H", field: "marginal_rate", number: true}, column{title: "WHY", field: "why"})
+	for i, place := range places {
+		c := q.Candidates[place]
+		why := ""
+		if c.MarginalRate.Cmp(c.ListRate) != 0 && len(c.Reasons) > 0 {
+			why = c.Reasons[len(c.Reasons)-1]
+		}
+		l.cells[i] = append(l.cells[i], short(scheduler.Decimal{Rate: c.ListRate}), short(scheduler.Decimal{Rate: c.MarginalRate}), why)
 	}
 	return l
 }

@@ -19,7 +19,8 @@ var serviceColumns = []column{
 // servicesListing is the table of a Service: what keeping its SLO at the peak costs.
 func servicesListing(q *quote.Quote, flags quoteFlags) listing {
 	l := listing{document: q, columns: serviceColumns}
-	for _, place := range shown(q, flags) {
+	places := shown(q, flags)
+	for _, place := range places {
 		c := q.Candidates[place]
 		s := c.Served
 		l.cells = append(l.cells, []string{
@@ -27,7 +28,7 @@ func servicesListing(q *quote.Quote, flags quoteFlags) listing {
 			milliseconds(s.TTFT), milliseconds(s.TPOT), c.Cost.Short(), short(s.CostPerMillionIn), short(s.CostPerMillionOu), sure(c),
 		})
 	}
-	return l
+	return withMargins(l, q, places)
 }
 
 func milliseconds(s float64) string { return fmt.Sprintf("%.0f ms", s*1e3) }
