@@ -40,6 +40,8 @@ type Spread struct {
 	Trial  float64 `json:"trial"`    // more: packed or short runs, shapes that had to be assumed
 	Small  float64 `json:"small"`    // more, divided by the root of the chip's rows
 	Search float64 `json:"searched"` // more: the parallelism was not given
+
+	Makers map[string]float64 `json:"makers,omitempty"` // more, by chipmaker, where its rows spread wider than all
 }
 
 // Global is a fitted constant of the formulas.
@@ -170,6 +172,7 @@ func (k *KindConstants) judge(q question) (sigma float64, status Status, support
 	default:
 		add(s.Stack)
 	}
+	add(s.Makers[string(q.chip.Maker)])
 	if q.moe {
 		add(s.MoE)
 	}

@@ -34,10 +34,14 @@ type Case struct {
 	Sign    float64                               // +1 where the quantity is a time, −1 where it is a rate
 }
 
-// trust is the weight of a row: little where part of its set-up was assumed.
-func trust(assumed bool) float64 {
-	if assumed {
-		return 0.3
+// trust is the weight of a row: less where its notes doubt it (trust=B or C:
+// unclear set-up, one run, second hand), little where part of it was assumed.
+func trust(notes string, assumed bool) float64 {
+	switch {
+	case assumed || strings.Contains(notes, "trust=C"):
+		return 0.2
+	case strings.Contains(notes, "trust=B"):
+		return 0.4
 	}
 	return 1
 }

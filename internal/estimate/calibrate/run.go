@@ -3,6 +3,7 @@ package calibrate
 import (
 	"math"
 	"sort"
+	"strings"
 
 	"github.com/switchyard-ai/switchyard/internal/estimate"
 	"github.com/switchyard-ai/switchyard/internal/estimate/measured"
@@ -108,6 +109,7 @@ func spread(kind Kind, cases []Case, whole *estimate.KindConstants) estimate.Spr
 	s := estimate.Spread{Known: known, Trial: known, Search: known}
 	s.MoE = extra(pick(cases, model, func(c Case) bool { return c.MoE && c.What != "ttft" }), 0)
 	s.Stack = extra(pick(cases, publication, func(c Case) bool { return plain(c) && left(cases, c, ByPublication, sameChip) }), known)
+	s.Makers = wider(cases, model, known)
 	s.Source = extra(pick(cases, source, func(c Case) bool {
 		return plain(c) && left(cases, c, BySource, sameChip) && left(cases, c, BySource, sameStack)
 	}), s.Stack/2)
@@ -116,6 +118,27 @@ func spread(kind Kind, cases []Case, whole *estimate.KindConstants) estimate.Spr
 	s.Small = s.Chip
 	s.Maker = extra(pick(cases, publication, func(c Case) bool { return plain(c) && !left(cases, c, ByPublication, sameMaker) }), s.Chip)
 	return s
+}
+
+// enough rows of a maker to tell that they spread wider than all.
+const enough = 20
+
+// wider is the spread that makers' rows have beyond the known one.
+func wider(cases []Case, residuals []float64, known float64) map[string]float64 {
+	byMaker := map[string][]float64{}
+	for i, c := range cases {
+		if !c.MoE && c.What != "ttft" {
+			maker := strings.TrimPrefix(c.Nodes[0], "maker:")
+			byMaker[maker] = append(byMaker[maker], residuals[i])
+		}
+	}
+	out := map[string]float64{}
+	for maker, list := range byMaker {
+		if total := sigma(list); len(list) >= enough && total > 1.1*known {
+			out[maker] = digits(math.Sqrt(total*total-known*known), 3)
+		}
+	}
+	return out
 }
 
 // left reports whether a case of the same kind stays when c's group leaves.

@@ -11,7 +11,7 @@ import (
 // ServingKind is the fit of the serving formulas.
 func ServingKind() Kind {
 	all := func(string) bool { return true }
-	return Kind{Globals: estimate.ServingGlobals(), Rounds: 40, Release: 0.15, Scales: all}
+	return Kind{Globals: estimate.ServingGlobals(), Rounds: 40, Release: 0.2, Scales: all}
 }
 
 // quantity is one of the measured columns of a serving row.
@@ -73,7 +73,7 @@ func servingCase(row measured.Serving, q quantity) Case {
 	return Case{
 		Source: row.Source, Group: measured.Series(row.Source), Chip: row.Cluster.Chip.ID, Class: class, MoE: row.Job.Model.MoE != nil, What: q.name,
 		Nodes: estimate.Nodes(row.Cluster.Chip, row.Job.Engine), Line: row.Row.Line, Name: row.Job.Model.ID,
-		Weight: q.weight * trust(row.Job.Trial), Sign: q.sign, Log: math.Log(q.measured),
+		Weight: q.weight * trust(row.Row.Text("notes"), row.Job.Trial), Sign: q.sign, Log: math.Log(q.measured),
 		Predict: func(k *estimate.KindConstants) float64 {
 			s, err := estimate.ServingSpeed(row.Job, row.Cluster, row.Layout, &estimate.Constants{Serving: *k})
 			if err != nil {

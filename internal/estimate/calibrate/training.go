@@ -35,7 +35,7 @@ func TrainingCases(rows []measured.Training, c *estimate.Constants) []Case {
 		out = append(out, Case{
 			Source: row.Source, Group: measured.Series(row.Source), Chip: cluster.Chip.ID, Class: class, MoE: class == "moe",
 			Nodes: estimate.Nodes(cluster.Chip, job.Stack), Line: row.Row.Line, Name: job.Model.ID,
-			Weight: trust(job.Trial), Sign: 1, Log: math.Log(row.Seconds), Time: math.Log(row.Seconds), Ideal: ideal(row),
+			Weight: trust(row.Row.Text("notes"), job.Trial), Sign: 1, Log: math.Log(row.Seconds), Time: math.Log(row.Seconds), Ideal: ideal(row),
 			Predict: func(k *estimate.KindConstants) float64 {
 				seconds, err := estimate.TrainingSeconds(job, cluster, p, &estimate.Constants{Training: *k})
 				if err != nil {

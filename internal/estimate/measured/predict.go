@@ -67,6 +67,11 @@ func PredictServing(r Row, c *estimate.Constants) []string {
 	if err != nil {
 		return refused(len(ServingColumns()), err, Abstained)
 	}
+	if s.Whole { // the time per token that the row means holds the first token's too
+		n := float64(s.Job.Output)
+		whole := (v.TTFT + (n-1)*v.TPOT) / n
+		v.Low, v.High, v.TPOT = v.Low*whole/v.TPOT, v.High*whole/v.TPOT, whole
+	}
 	return []string{
 		cell(v.OutputPerSecond), cell(v.TotalPerSecond), cell(1e3 * v.TTFT), cell(1e3 * v.TPOT), cell(1e3 * v.Low), cell(1e3 * v.High),
 		string(v.Status), assumed(s.Assumed),

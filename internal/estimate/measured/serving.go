@@ -17,6 +17,7 @@ type Serving struct {
 	Cluster estimate.Cluster
 	Layout  estimate.Layout
 	Assumed []string
+	Whole   bool // its time per token includes the prefill
 	First   bool // the row measures the first token alone
 
 	TTFT, TPOT      float64 // measured, s; 0 where the row has none
@@ -96,6 +97,7 @@ func ReadServing(row Row) (Serving, error) {
 	j.Input, j.Output = row.Whole("input_len"), row.Whole("output_len")
 	j.Rate = row.Number("rate_rps")
 	j.Static = strings.Contains(strings.ToLower(row.Text("engine")+note), "static batch")
+	s.Whole = strings.Contains(strings.ToLower(note), "includes prefill")
 	s.layout(notes(note))
 	s.load()
 	s.measure()

@@ -222,6 +222,10 @@ func (t *Training) settle() {
 	}
 	f.MicroBatch = max(1, min(f.MicroBatch, (t.Job.GlobalBatch+f.DP-1)/f.DP))
 	f.Interleave = max(1, f.Interleave)
+	if t.Job.Model.MoE != nil && f.EP == 0 && f.ZeRO < 3 {
+		t.Exact = false // experts are spread, the row does not say how
+		return
+	}
 	if e := t.Job.Model.MoE; e != nil {
 		f.EP = min(max(1, f.EP), e.Experts)
 	}
