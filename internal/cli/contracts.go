@@ -15,6 +15,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/clock"
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/focus"
 	"github.com/switchyard-ai/switchyard/internal/spec"
 )
 
@@ -53,7 +54,14 @@ func (a *app) contractsCommand() *cobra.Command {
 		Args:  cobra.MinimumNArgs(1),
 		RunE:  func(_ *cobra.Command, args []string) error { return a.checkContracts(args) },
 	})
-	cmd.AddCommand(show, check)
+	export := &cobra.Command{
+		Use:   "export --contracts DIR",
+		Short: "Write what is committed as the Contract Commitment data set of FOCUS 1.3, in CSV",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return a.exportCommitments(f) },
+	}
+	export.Flags().StringSliceVar(&f.contracts, "contracts", nil, "contract files, or directories of them")
+	cmd.AddCommand(show, check, export)
 	return cmd
 }
 
@@ -143,6 +151,18 @@ func (a *app) contracts(only string, f contractFlags) error {
 		}
 	}
 	return a.print(contractsListing(doc, only))
+}
+
+func (a *app) exportCommitments(f contractFlags) error {
+	contracts, err := loadContracts(f.contracts)
+	if err != nil {
+		return err
+	}
+	book, err := billing.NewBook(contracts)
+	if err != nil {
+		return err
+	}
+	return focus.WriteCommitments(a.stdout, contracts, book.Status())
 }
 
 func contractsAt(text string, book *billing.Book) (time.Time, error) {

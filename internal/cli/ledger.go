@@ -38,6 +38,7 @@ func (a *app) ledgerCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&by, "by", "run", "sum by run, project, pool, provider, chipmaker, chip or day")
 	cmd.Flags().BoolVar(&verify, "verify", false, "prove that it has no gap and no overlap, and balances")
+	cmd.AddCommand(a.focusCommands()...)
 	return a.withOutput(a.planeFlags(cmd))
 }
 

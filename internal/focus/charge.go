@@ -162,7 +162,7 @@ func (r *Row) prices(c billing.Charge) {
 			r.ConsumedQuantity, r.ConsumedUnit = nil, ""
 		}
 	case r.ChargeCategory == "Usage" && c.Category != billing.Unused: // rounding made up
-		r.ListCost, r.ContractedCost = amount(c.List, currency), amount(c.Billed, currency)
+		r.ListCost, r.ContractedCost = amount(0, currency), amount(0, currency) // unit price × no quantity
 		r.PricingQuantity, r.PricingUnit = new(big.Rat), pricingUnit(c.Product.Unit)
 		r.ConsumedQuantity, r.ConsumedUnit = new(big.Rat), r.PricingUnit
 		r.SkuID, r.SkuPriceID = skuOf(c.Product), skuOf(c.Product)+"/"+or(c.Product.Option, "on-demand")

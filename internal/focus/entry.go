@@ -1,0 +1,44 @@
+package focus
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/ledger"
+)
+
+// FromEntry writes a ledger entry as a row: node-hours of a run at the rate in
+// force. A reversing entry is a correction with negative cost and quantity.
+func FromEntry(e ledger.Entry, account Account) Row {
+	hours := big.NewRat(int64(e.To.Sub(e.From)), int64(time.Hour))
+	hours.Mul(hours, big.NewRat(int64(e.Nodes), 1))
+	if e.Reverses != 0 {
+		hours.Neg(hours)
+	}
+	provider := or(displayName(e.Provider), "unknown")
+	r := Row{
+		BilledCost: e.Cost, EffectiveCost: e.Cost, ListCost: e.Cost, ContractedCost: e.Cost,
+		BillingAccountID: account.ID, BillingAccountName: account.Name, BillingAccountType: "Organization",
+		ChargePeriodStart: e.From, ChargePeriodEnd: e.To, ChargeCategory: "Usage", ChargeFrequency: "Usage-Based",
+		PricingCategory: "Standard", PricingQuantity: hours, ConsumedQuantity: hours, PricingUnit: "Hours", ConsumedUnit: "Hours",
+		ListUnitPrice: e.Rate.Rat(), ContractedUnitPrice: e.Rate.Rat(), PricingCurrency: e.Cost.Currency,
+		Provider: provider, Publisher: provider, InvoiceIssuer: provider,
+		ServiceCategory: "Compute", ServiceName: "Compute", ServiceSubcategory: "Virtual Machines",
+		ResourceID: e.Pool, ResourceName: e.Pool, ResourceType: "Pool",
+		SkuID: or(e.Provider, "unknown") + "." + or(e.Chip, "cpu"), SkuPriceID: or(e.Provider, "unknown") + "." + or(e.Chip, "cpu") + "/node-hour",
+		SkuMeter: or(e.Chip, "cpu") + " node-hours", Charge: string(e.Category),
+		ChargeDescription: fmt.Sprintf("%d nodes of %s for run %s, attempt %d", e.Nodes, e.Pool, e.Run, e.Attempt),
+	}
+	r.BillingPeriodStart, r.BillingPeriodEnd = monthOf(e.From)
+	r.InvoiceID = account.ID + "-" + r.BillingPeriodStart.Format("2006-01")
+	if e.Reverses != 0 {
+		r.ChargeClass, r.ListUnitPrice, r.ContractedUnitPrice = "Correction", nil, nil
+	}
+	tags, err := json.Marshal(map[string]string{"run": e.Run, "project": e.Project})
+	if err == nil {
+		r.Tags = string(tags)
+	}
+	return r
+}
