@@ -211,7 +211,7 @@ func TestImpossibleSLOSaysWhichBound(t *testing.T) {
 		t.Fatal(q.Feasible, err)
 	}
 	for _, c := range q.Candidates {
-		if strings.Contains(strings.Join(c.Reasons, ";"), "misses tpot p50 of 1µs") {
+		if strings.Contains(strings.Join(c.Reasons, ";"), "misses the SLO") {
 			return
 		}
 	}

@@ -20,7 +20,7 @@ import (
 // need is what a service or a batch asks of one replica.
 type need struct {
 	job      estimate.ServingJob
-	slo      workload.SLO
+	slo      estimate.SLO
 	requests float64 // per second at the peak; 0 for a batch
 	replicas workload.Replicas
 }
@@ -60,7 +60,7 @@ func (m *Market) services(ctx context.Context, r Request) ([]*scheduler.RankedCa
 	w := r.Workload
 	mean, peak := trafficOf(w.Service)
 	n := need{
-		job: servingJob(w, w.Service.Request), slo: w.Service.SLO,
+		job: servingJob(w, w.Service.Request), slo: sloOf(w.Service.SLO),
 		requests: mean.Requests * peak, replicas: w.Service.Replicas,
 	}
 	offers, connected, err := m.offersAndPools(r)
@@ -185,72 +185,23 @@ func perChips(r *replica, t *catalog.InstanceType) float64 {
 	return r.rate / float64(r.nodes*t.Chips)
 }
 
-// tryReplica finds the most requests in flight at which a replica keeps the
-// SLO: times grow with the number in flight, so a bisection finds it.
+// tryReplica finds the most that one replica serves at the SLO.
 func (m *Market) tryReplica(n need, t *catalog.InstanceType, l estimate.Layout, perNode, nodes, perChip int) (*replica, string) {
 	chips := t.Chips * nodes
 	if perNode > 0 {
 		chips = max(1, l.TP/perChip)
 	}
 	cluster := estimate.Cluster{Chip: t.Chip, Chips: chips, ChipsPerNode: t.Chips, Domain: t.Domain, NICBandwidth: t.Network / float64(max(1, t.Chips))}
-	at := func(inFlight int) (estimate.Service, error) {
-		job := n.job
-		job.Concurrency = inFlight
-		return estimate.Serving(job, cluster, l, m.Constants)
-	}
-	full, err := at(0) // as many as fit
+	best, err := estimate.HighestRate(n.job, cluster, l, n.slo, m.Constants)
 	if err != nil {
 		return nil, err.Error()
 	}
-	keeps := func(inFlight int) (estimate.Service, string) {
-		mid, err := at(inFlight)
-		if err != nil {
-			return mid, err.Error()
-		}
-		high, err := at(busy(inFlight))
-		if err != nil {
-			return mid, err.Error()
-		}
-		return mid, breach(n.slo, mid, high)
-	}
-	speed, obstacle := keeps(1)
-	if obstacle != "" {
-		return nil, obstacle
-	}
-	low, most := 1, max(1, int(full.Slots))
-	for high := most; low < high; {
-		middle := (low + high + 1) / 2
-		if s, obstacle := keeps(middle); obstacle == "" {
-			low, speed = middle, s
-		} else {
-			high = middle - 1
-		}
-	}
-	return &replica{layout: l, perNode: perNode, nodes: nodes, speed: speed, rate: speed.RequestsPerSec}, ""
+	return &replica{layout: l, perNode: perNode, nodes: nodes, speed: best.Service, rate: best.Service.RequestsPerSec}, ""
 }
 
-// busy is the 95th percentile of the number in flight around a mean, for
-// arrivals at random: the number is then Poisson distributed (M/G/∞), here by
-// its normal approximation.
-func busy(mean int) int { return mean + int(math.Ceil(1.645*math.Sqrt(float64(mean)))) }
-
-// breach says which bound of the SLO does not hold at the median and at the
-// 95th percentile of load, or "".
-func breach(slo workload.SLO, mid, high estimate.Service) string {
-	for _, b := range []struct {
-		name  string
-		bound units.Duration
-		value float64
-	}{
-		{"ttft p50", slo.TTFT.P50, mid.TTFT}, {"ttft p95", slo.TTFT.P95, high.TTFT},
-		{"tpot p50", slo.TPOT.P50, mid.TPOT}, {"tpot p95", slo.TPOT.P95, high.TPOT},
-	} {
-		limit := time.Duration(b.bound).Seconds()
-		if limit > 0 && b.value > limit {
-			return fmt.Sprintf("misses %s of %s even for one request (%.0f ms)", b.name, time.Duration(b.bound), b.value*1e3)
-		}
-	}
-	return ""
+func sloOf(s workload.SLO) estimate.SLO {
+	seconds := func(d units.Duration) float64 { return time.Duration(d).Seconds() }
+	return estimate.SLO{TTFT50: seconds(s.TTFT.P50), TTFT95: seconds(s.TTFT.P95), TPOT50: seconds(s.TPOT.P50), TPOT95: seconds(s.TPOT.P95)}
 }
 
 // batches ranks a Batch: the same replicas without an SLO, at several sizes,
