@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/estimate/measured"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/model"
+	"github.com/switchyard-ai/switchyard/internal/spec"
 )
 
 // estimateFlags are common to training and inference.
@@ -89,6 +91,48 @@ func (f *estimateFlags) cluster() (estimate.Cluster, error) {
 		return estimate.Cluster{}, fault.Newf(fault.Invalid, "--chips: found %d; at least 1 is needed", f.chips)
 	}
 	return estimate.Cluster{Chip: k, Chips: f.chips, ChipsPerNode: f.chipsPerNode, Domain: f.domain, NICBandwidth: f.nic * 1e9 / 8, PowerCap: f.power}, nil
+}
+
+var precisions = []string{"bf16", "fp16", "fp8", "fp4", "int8", "int4", "fp32", "tf32"}
+
+func (f *estimateFlags) check() error { return validPrecision("--precision", f.precision) }
+
+// validPrecision refuses a name that measurement files could hold but that
+// would be taken for another type.
+func validPrecision(flag, name string) error {
+	if slices.Contains(precisions, strings.ToLower(name)) {
+		return nil
+	}
+	return fault.Newf(fault.Invalid, "%s: unknown type %q%s", flag, name, spec.DidYouMean(name, precisions))
+}
+
+// validStack refuses a framework that neither the constants nor the estimator
+// know: it would be predicted as none.
+func validStack(flag, name string, c *estimate.KindConstants, also []string) error {
+	if name == "" {
+		return nil
+	}
+	known := slices.Clone(also)
+	for node := range c.Rows {
+		if stack, ok := strings.CutPrefix(node, "stack:"); ok {
+			known = append(known, stack)
+		}
+	}
+	slices.Sort(known)
+	known = slices.Compact(known)
+	family, _, _ := strings.Cut(name, "/")
+	if slices.Contains(known, name) || slices.Contains(known, family) {
+		return nil
+	}
+	return fault.Newf(fault.Invalid, "%s: unknown name %q%s", flag, name, spec.DidYouMean(name, known))
+}
+
+// modelTitle names a model; one from a config.json may have no name.
+func modelTitle(m *model.Model) string {
+	if m.ID != "" {
+		return m.ID
+	}
+	return m.Source + " (" + shortCount(m.Params()) + " parameters)"
 }
 
 // predictRows prints the table with a prediction appended to every row.
@@ -180,7 +224,7 @@ func explainParts(document any, parts []estimate.Part, before, after string) lis
 			continue
 		}
 		share := p.Seconds / total
-		l.cells = append(l.cells, []string{p.Name, fmt.Sprintf("%.3g s", p.Seconds), fmt.Sprintf("%.1f%%", 100*share), bar(share)})
+		l.cells = append(l.cells, []string{p.Name, brief(p.Seconds), fmt.Sprintf("%.1f%%", 100*share), bar(share)})
 		l.exact = append(l.exact, []string{p.Name, fmt.Sprint(p.Seconds), fmt.Sprint(share), ""})
 	}
 	return l

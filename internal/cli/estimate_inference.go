@@ -8,8 +8,12 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/chip"
 	"github.com/switchyard-ai/switchyard/internal/estimate"
 	"github.com/switchyard-ai/switchyard/internal/estimate/measured"
+	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/units"
 )
+
+// engines are those that the estimator has paths for, measured or not.
+var engines = []string{"vllm", "trtllm", "sglang", "neuron", "jetstream", "gaudi"}
 
 type inferenceFlags struct {
 	estimateFlags
@@ -77,6 +81,12 @@ func (a *app) estimateInference(f *inferenceFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := f.check(); err != nil {
+		return err
+	}
+	if err := validStack("--engine", f.engine, &c.Serving, engines); err != nil {
+		return err
+	}
 	job := estimate.ServingJob{
 		Model: m, Precision: measured.Precision(f.precision), Engine: f.engine, Input: f.input, Output: f.output,
 		Concurrency: f.concurrency, Rate: f.rate, PrefixHit: f.prefix,
@@ -89,7 +99,8 @@ func (a *app) estimateInference(f *inferenceFlags) error {
 	if err != nil {
 		return err
 	}
-	head := fmt.Sprintf("%s on %d × %s · %s in, %s out · %s · %s\n\n", m.ID, cluster.Chips, cluster.Chip.ID, units.Grouped(int64(f.input)), units.Grouped(int64(f.output)), job.Precision, answer.Service.Layout)
+	head := fmt.Sprintf("%s on %s × %s · %s in, %s out · %s · %s\n\n", modelTitle(m), units.Grouped(int64(cluster.Chips)), cluster.Chip.ID, units.Grouped(int64(f.input)), units.Grouped(int64(f.output)), job.Precision, answer.Service.Layout)
+	head += saturation(f.rate, answer.Service.RequestsPerSec)
 	l := serviceListing(answer, head)
 	if f.explain {
 		s := answer.Service
@@ -97,6 +108,32 @@ func (a *app) estimateInference(f *inferenceFlags) error {
 			s.Memory.Weights/1e9, s.Memory.Capacity/1e9, units.Grouped(int64(s.CacheTokens)), supportText(s.Status, s.Support)))
 	}
 	return a.print(l)
+}
+
+// check refuses what would be ignored in silence.
+func (f *inferenceFlags) check() error {
+	switch {
+	case f.concurrency != 0 && f.rate != 0:
+		return fault.New(fault.Invalid, "--concurrency and --rate: give one of them; the other follows")
+	case f.rate < 0:
+		return fault.Newf(fault.Invalid, "--rate: found %g; it may not be below 0", f.rate)
+	case f.prefix < 0 || f.prefix > 1:
+		return fault.Newf(fault.Invalid, "--prefix-hit: found %g; a share from 0 to 1 is needed", f.prefix)
+	case f.kv != "":
+		if err := validPrecision("--kv-precision", f.kv); err != nil {
+			return err
+		}
+	}
+	return f.estimateFlags.check()
+}
+
+// saturation says so where fewer requests are served than arrive.
+func saturation(asked, served float64) string {
+	const exact = 1e-6 // of the rate: below it they are the same
+	if asked == 0 || served >= asked*(1-exact) {
+		return ""
+	}
+	return fmt.Sprintf("cannot keep up: %s requests/s arrive and at most %s are served; the figures are those of full load\n\n", rate(asked), rate(served))
 }
 
 // serve predicts a given layout, or searches one.

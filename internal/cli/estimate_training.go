@@ -71,12 +71,18 @@ func (a *app) estimateTraining(f *trainingFlags) error {
 	default:
 		return fault.Newf(fault.Invalid, "--recompute: found %q; valid: none, selective, full", f.recompute)
 	}
+	if err := f.check(); err != nil {
+		return err
+	}
+	if err := validStack("--stack", f.stack, &c.Training, nil); err != nil {
+		return err
+	}
 	job := estimate.Job{Model: m, Seq: f.seq, GlobalBatch: f.batch, Precision: measured.Precision(f.precision), Recompute: recompute, Stack: f.stack}
 	step, reasons, err := estimate.SearchAround(job, cluster, f.fixed, c)
 	if err != nil {
 		return withReasons(err, reasons)
 	}
-	head := fmt.Sprintf("%s on %d × %s · seq %s · batch %s · %s\n\n", m.ID, cluster.Chips, cluster.Chip.ID, units.Grouped(int64(f.seq)), units.Grouped(int64(f.batch)), job.Precision)
+	head := fmt.Sprintf("%s on %s × %s · seq %s · batch %s · %s\n\n", modelTitle(m), units.Grouped(int64(cluster.Chips)), cluster.Chip.ID, units.Grouped(int64(f.seq)), units.Grouped(int64(f.batch)), job.Precision)
 	if f.explain {
 		return a.print(explainParts(step, step.Breakdown.Parts(), head+stepLine(step)+"\n\n", "\n"+memoryLine(step.Memory)+"\n"+supportText(step.Status, step.Support)+"\n"))
 	}

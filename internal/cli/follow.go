@@ -21,6 +21,7 @@ import (
 	"github.com/switchyard-ai/switchyard/client"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
 const (
@@ -257,7 +258,7 @@ func (f *follower) tell(ctx context.Context, run v1.RunDetail) {
 	}
 	if why := strings.Join(queue[at].Reasons, "; "); why != f.waited {
 		f.waited = why
-		f.display.say(fmt.Sprintf("waits, number %d in the queue: %s\n", queue[at].Position, why))
+		f.display.say(fmt.Sprintf("waits, number %d in the queue: %s          give up: yard stop %s\n", queue[at].Position, why, f.id))
 	}
 }
 
@@ -336,7 +337,7 @@ func drawCurve(out io.Writer, points []v1.Point) {
 	if len(losses) < fewest {
 		return
 	}
-	caption := fmt.Sprintf("loss, steps %d to %d", points[0].Step, points[len(points)-1].Step)
+	caption := fmt.Sprintf("loss, steps %s to %s", units.Grouped(int64(points[0].Step)), units.Grouped(int64(points[len(points)-1].Step)))
 	graph := asciigraph.Plot(losses, asciigraph.Height(curveHeight), asciigraph.Width(curveWidth), asciigraph.Caption(caption), asciigraph.Precision(2))
 	_, _ = fmt.Fprintln(out, "\n"+graph+"\n") // the summary that follows reports a broken output
 }

@@ -146,6 +146,9 @@ func (a *app) verifyLedger(ctx context.Context, p *plane) error {
 	if a.output == "table" {
 		text := fmt.Sprintf("the ledger balances: %s of %s, %s, no gap, no overlap\n",
 			plural(verdict.Entries, "entry", "entries"), plural(verdict.Attempts, "attempt", "attempts"), exactMonies(verdict.Booked))
+		if verdict.Entries == 0 {
+			text = "the ledger is empty: nothing to prove\n"
+		}
 		if len(verdict.Problems) > 0 {
 			text = strings.Join(verdict.Problems, "\n") + "\n" + plural(len(verdict.Problems), "problem", "problems") + "\n"
 		}

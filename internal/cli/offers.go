@@ -35,6 +35,9 @@ func (a *app) offersCommand() *cobra.Command {
 			"with --chip cpu.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.limit < 0 || f.minChips < 0 {
+				return fault.Newf(fault.Invalid, "--limit and --min-chips: found %d and %d; neither may be below 0", f.limit, f.minChips)
+			}
 			limited := a.output == "table" || cmd.Flags().Changed("limit")
 			return a.offers(f, limited)
 		},

@@ -104,7 +104,7 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 	if err != nil {
 		return err
 	}
-	if flags.explain > 0 {
+	if cmd.Flags().Changed("explain") {
 		return a.explain(answer, flags)
 	}
 	l := quoteListing(answer, a.output == "csv", flags)
@@ -231,7 +231,7 @@ func withMargins(l listing, q *quote.Quote, places []int) listing {
 }
 
 func quoteExact(rank int, c *scheduler.RankedCandidate) []string {
-	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+	number := func(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 	p := c.Parallelism
 	return []string{
 		strconv.Itoa(rank), c.Provider, c.Region, c.InstanceType, string(c.Option), c.Site, c.Chip, strconv.Itoa(c.Chips), strconv.Itoa(c.Nodes),

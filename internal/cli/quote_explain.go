@@ -26,8 +26,8 @@ type share struct {
 }
 
 func (a *app) explain(q *quote.Quote, flags quoteFlags) error {
-	if flags.explain > len(q.Candidates) {
-		return fault.Newf(fault.Invalid, "--explain %d: there are %d candidates", flags.explain, len(q.Candidates))
+	if flags.explain < 1 || flags.explain > len(q.Candidates) {
+		return fault.Newf(fault.Invalid, "--explain %d: there is no such candidate; valid: 1 to %d", flags.explain, len(q.Candidates))
 	}
 	c := q.Candidates[flags.explain-1]
 	e := explanation{Rank: flags.explain, Candidate: c}
@@ -49,7 +49,7 @@ func (a *app) explain(q *quote.Quote, flags quoteFlags) error {
 		l.cells = append(l.cells, []string{s.Part, span(s.Seconds), fmt.Sprintf("%.1f%%", 100*s.Share), s.Cost.Short(), bar(s.Share)})
 	}
 	for _, s := range e.Step {
-		l.cells = append(l.cells, []string{"  step: " + s.Part, fmt.Sprintf("%.3g s", s.Seconds), fmt.Sprintf("%.1f%%", 100*s.Share), "", bar(s.Share)})
+		l.cells = append(l.cells, []string{"  step: " + s.Part, brief(s.Seconds), fmt.Sprintf("%.1f%%", 100*s.Share), "", bar(s.Share)})
 	}
 	return a.print(l)
 }
@@ -92,15 +92,30 @@ func bookShares(parts []share, cost units.Amount) error {
 	return nil
 }
 
+// brief is the time of a part of a step for people.
+func brief(seconds float64) string {
+	switch {
+	case seconds >= 0.9995:
+		return fmt.Sprintf("%.2f s", seconds)
+	case seconds >= 1e-4:
+		return fmt.Sprintf("%.3g ms", seconds*1e3)
+	}
+	return fmt.Sprintf("%.2f µs", seconds*1e6)
+}
+
 func bar(share float64) string { return strings.Repeat("█", int(share*30+0.5)) }
 
 func explainHeader(rank int, c *scheduler.RankedCandidate) string {
 	p := c.Parallelism
-	return fmt.Sprintf("%d  %s · %s %s on %s nodes · dp %d, tp %d, pp %d, ep %d, cp %d, micro-batch %d\n"+
+	return fmt.Sprintf("%d  %s · %s %s on %s · dp %d, tp %d, pp %d, ep %d, cp %d, micro-batch %d\n"+
 		"%s tok/s · %s · %s (%s to %s, 80%%) · %s per node-hour at list, %s at the margin\n\n",
-		rank, where(c), units.Grouped(int64(c.Chips)), c.Chip, units.Grouped(int64(c.Nodes)), p.DP, p.TP, p.PP, p.EP, p.CP, p.MicroBatch,
-		rate(c.TokensPerSecond), span(c.Seconds), c.Cost.Short(), c.CostLow.Short(), c.CostHigh.Short(), c.ListRate, c.MarginalRate)
+		rank, where(c), units.Grouped(int64(c.Chips)), c.Chip, plural(c.Nodes, "node", "nodes"), p.DP, p.TP, p.PP, p.EP, p.CP, p.MicroBatch,
+		rate(c.TokensPerSecond), span(c.Seconds), c.Cost.Short(), c.CostLow.Short(), c.CostHigh.Short(), hourly(c.ListRate), hourly(c.MarginalRate))
 }
+
+// hourly is a price of an hour for people, to the cent and below it where the
+// rate has more digits.
+func hourly(r units.Rate) string { return units.AmountOfRat(r.Rat(), r.Currency).Short() }
 
 func explainAfter(c *scheduler.RankedCandidate) string {
 	if len(c.Reasons) == 0 {

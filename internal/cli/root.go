@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchyard-ai/switchyard/internal/config"
 	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/spec"
 )
 
 // Exit codes of yard. A run that ends passes on its own code instead.
@@ -63,6 +64,7 @@ func (a *app) rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
 	root.AddCommand(
 		a.shimCommand(),
 		a.quoteCommand(),
@@ -89,5 +91,48 @@ func (a *app) rootCommand() *cobra.Command {
 		a.modelsCommand(),
 		a.planCommand(),
 	)
+	checkArguments(root)
 	return root
+}
+
+// checkArguments makes every command tell a wrong number of arguments, or an
+// unknown command, as a fault of the input, with how it is used.
+func checkArguments(cmd *cobra.Command) {
+	check := cmd.Args
+	if check == nil {
+		check = cobra.ArbitraryArgs
+		if cmd.HasSubCommands() {
+			check = unknownCommand
+		}
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return misused(cmd, err)
+		}
+		return nil
+	}
+	if cmd.HasSubCommands() && cmd.RunE == nil {
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // so that Args are looked at
+	}
+	for _, child := range cmd.Commands() {
+		checkArguments(child)
+	}
+}
+
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, child := range cmd.Commands() {
+		if child.IsAvailableCommand() {
+			names = append(names, child.Name())
+		}
+	}
+	return fmt.Errorf("unknown command %q%s", args[0], spec.DidYouMean(args[0], names))
+}
+
+// misused is a fault in how a command was called.
+func misused(cmd *cobra.Command, err error) error {
+	return fault.Newf(fault.Invalid, "%v\nusage: %s   (%s --help)", err, cmd.UseLine(), cmd.CommandPath())
 }

@@ -12,14 +12,12 @@ import (
 )
 
 func (a *app) sitesCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "sites", Short: "The places that can run work, and their pools"}
-	list := &cobra.Command{
-		Use: "list", Short: "List the connected sites", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			return a.with(ctx, func(p *plane) error { return a.listSites(ctx, p) })
-		},
+	all := func(cmd *cobra.Command, _ []string) error {
+		ctx := cmd.Context()
+		return a.with(ctx, func(p *plane) error { return a.listSites(ctx, p) })
 	}
+	cmd := &cobra.Command{Use: "sites", Short: "The places that can run work, and their pools", Args: unknownCommand, RunE: all}
+	list := &cobra.Command{Use: "list", Short: "List the connected sites", Args: cobra.NoArgs, RunE: all}
 	show := &cobra.Command{
 		Use: "show SITE", Short: "Show the pools of a site: size, use and price", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,7 +32,7 @@ func (a *app) sitesCommand() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(a.withOutput(a.planeFlags(list)), a.withOutput(a.planeFlags(show)))
-	return cmd
+	return a.withOutput(a.planeFlags(cmd))
 }
 
 func (a *app) listSites(ctx context.Context, p *plane) error {
