@@ -233,11 +233,17 @@ func withMargins(l listing, q *quote.Quote, places []int) listing {
 func quoteExact(rank int, c *scheduler.RankedCandidate) []string {
 	number := func(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 	p := c.Parallelism
+	money := func(exact string) string { // a place that could not be estimated has no cost, rather than none to pay
+		if c.Cost.IsZero() {
+			return ""
+		}
+		return exact
+	}
 	return []string{
 		strconv.Itoa(rank), c.Provider, c.Region, c.InstanceType, string(c.Option), c.Site, c.Chip, strconv.Itoa(c.Chips), strconv.Itoa(c.Nodes),
 		strconv.Itoa(p.DP), strconv.Itoa(p.TP), strconv.Itoa(p.PP), strconv.Itoa(p.EP), strconv.Itoa(p.CP), strconv.Itoa(p.MicroBatch),
-		number(c.TokensPerSecond), number(c.Seconds), c.Cost.Decimal(), c.CostLow.Decimal(), c.CostHigh.Decimal(), string(c.ListRate.Currency),
-		c.CostPerMillion.Decimal(), c.ListRate.Decimal(), c.MarginalRate.Decimal(), c.Status,
+		number(c.TokensPerSecond), number(c.Seconds), money(c.Cost.Decimal()), money(c.CostLow.Decimal()), money(c.CostHigh.Decimal()), string(c.ListRate.Currency),
+		money(c.CostPerMillion.Decimal()), c.ListRate.Decimal(), c.MarginalRate.Decimal(), c.Status,
 		strconv.FormatBool(c.Feasible), strconv.FormatBool(c.Connected), strings.Join(c.Reasons, "; "),
 	}
 }
