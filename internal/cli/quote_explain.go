@@ -48,7 +48,11 @@ func (a *app) explain(q *quote.Quote, flags quoteFlags) error {
 	for _, s := range e.Run {
 		l.cells = append(l.cells, []string{s.Part, span(s.Seconds), fmt.Sprintf("%.1f%%", 100*s.Share), s.Cost.Short(), bar(s.Share)})
 	}
+	const least = 0.0005 // of the step: less shows as 0.0%; json has it
 	for _, s := range e.Step {
+		if s.Share < least {
+			continue
+		}
 		l.cells = append(l.cells, []string{"  step: " + s.Part, brief(s.Seconds), fmt.Sprintf("%.1f%%", 100*s.Share), "", bar(s.Share)})
 	}
 	return a.print(l)

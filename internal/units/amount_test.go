@@ -246,3 +246,19 @@ func FuzzParseAmount(f *testing.F) {
 		}
 	})
 }
+
+// TestShort: two figures after the zeros also where the last one is a zero, so
+// that a column of small prices lines up.
+func TestShort(t *testing.T) {
+	for decimal, want := range map[string]string{
+		"0.0041": "$0.0041", "0.006": "$0.0060", "0.01": "$0.010", "0.07": "$0.070", "0.5": "$0.50", "81.48": "$81.48", "2310000": "$2.31M",
+	} {
+		amount, err := ParseAmount(decimal, "USD")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := amount.Short(); got != want {
+			t.Errorf("%s is shown as %s; want %s", decimal, got, want)
+		}
+	}
+}

@@ -42,7 +42,7 @@ func shortNumber(value float64) string {
 	case value >= 0.095 || value == 0:
 		return fmt.Sprintf("%.2f", value)
 	}
-	return strings.TrimRight(fmt.Sprintf("%.*f", 1-int(math.Floor(math.Log10(value))), value), "0")
+	return fmt.Sprintf("%.*f", 1-int(math.Floor(math.Log10(value))), value)
 }
 
 // Grouped writes a whole number with commas: 16,384.
