@@ -131,6 +131,10 @@ func (s *search) data(p Parallelism) {
 
 func (s *search) expertChoices(p Parallelism) []int {
 	experts := int(s.t.s.experts)
+	if s.fixed.EP > p.DP*p.CP*p.TP {
+		s.noDivide++
+		return nil
+	}
 	if s.fixed.EP > 0 {
 		return []int{s.fixed.EP}
 	}

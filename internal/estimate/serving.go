@@ -116,7 +116,7 @@ func (v *server) resolve(c *Constants) {
 	k, s := v.cluster.Chip, &v.s
 	v.wBytes, v.eBytes = weightBytes(v.job.Precision), weightBytes(v.job.Precision)
 	v.expRate = v.d.flops
-	if v.job.Precision.Bits() == 4 && v.job.Model.AttnSinks { // gpt-oss quantises experts alone
+	if v.job.Precision.Bits() == 4 && s.moe > 0 { // 4-bit checkpoints of such models (gpt-oss, DeepSeek-R1-FP4) quantise experts alone
 		v.wBytes = 2
 		v.d.flops = matmulRate(k, chip.BF16) / float64(v.d.perChip)
 	}

@@ -45,6 +45,8 @@ func trainingMarks() []mark {
 		{"nemo", "megatron/nvidia/nemo"},
 		{"megatron", "megatron/nvidia/core"},
 		{"megascale", "megatron/nvidia/core"},
+		{"dgx", "megatron/nvidia/nemo"},
+		{"nvidia", "megatron/nvidia"},
 	}
 }
 
