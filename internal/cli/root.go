@@ -65,32 +65,14 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
-	root.AddCommand(
-		a.shimCommand(),
-		a.quoteCommand(),
-		a.runCommand(),
-		a.runsCommand(),
-		a.logsCommand(),
-		a.stopCommand(),
-		a.queueCommand(),
-		a.quotaCommand(),
-		a.ledgerCommand(),
-		a.sitesCommand(),
-		a.backupCommand(),
-		a.restoreCommand(),
-		a.upCommand(),
-		a.billCommand(),
-		a.contractsCommand(),
-		a.versionCommand(),
-		a.chipsCommand(),
-		a.estimateCommand(),
-		a.calibrateCommand(),
-		a.schemaCommand(),
-		a.offersCommand(),
-		a.catalogCommand(),
-		a.modelsCommand(),
-		a.planCommand(),
-	)
+	for _, g := range a.commandGroups() {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.id
+			root.AddCommand(cmd)
+		}
+	}
+	root.AddCommand(a.shimCommand(), a.versionCommand())
 	checkArguments(root)
 	return root
 }
@@ -135,4 +117,27 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 // misused is a fault in how a command was called.
 func misused(cmd *cobra.Command, err error) error {
 	return fault.Newf(fault.Invalid, "%v\nusage: %s   (%s --help)", err, cmd.UseLine(), cmd.CommandPath())
+}
+
+// commandGroup is commands that the help lists together.
+type commandGroup struct {
+	id, title string
+	commands  []*cobra.Command
+}
+
+func (a *app) commandGroups() []commandGroup {
+	return []commandGroup{
+		{"decide", "Where would it run, and what would it cost:", []*cobra.Command{
+			a.quoteCommand(), a.estimateCommand(), a.offersCommand(), a.chipsCommand(), a.modelsCommand(),
+		}},
+		{"run", "Run, watch and recover:", []*cobra.Command{
+			a.runCommand(), a.runsCommand(), a.logsCommand(), a.stopCommand(), a.queueCommand(), a.quotaCommand(), a.sitesCommand(), a.upCommand(),
+		}},
+		{"money", "What it cost, what was signed, what to sign:", []*cobra.Command{
+			a.ledgerCommand(), a.billCommand(), a.contractsCommand(), a.planCommand(),
+		}},
+		{"files", "Own files and the state:", []*cobra.Command{
+			a.schemaCommand(), a.catalogCommand(), a.calibrateCommand(), a.backupCommand(), a.restoreCommand(),
+		}},
+	}
 }
