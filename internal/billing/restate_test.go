@@ -1,7 +1,6 @@
 package billing
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -95,7 +94,7 @@ clauses:
 }
 
 func TestMarginalPrices(t *testing.T) {
-	const plan = "{savings_plan: {type: compute, hourly: 7, discount: 30%%}}"
+	const plan = "{savings_plan: {type: compute, hourly: 7, discount: 30%}}"
 	aws := Line{Subject: contract.Subject{Provider: "aws", InstanceType: "m5.large", Chip: "H100"}, ListRate: "10"}
 	trainium := aws
 	trainium.Chip = "Trainium2"
@@ -110,8 +109,8 @@ func TestMarginalPrices(t *testing.T) {
 		reason       string
 	}{
 		{"list", "{discount: {percent: 0%}}", nil, aws, 10_000_000, "no contract changes the list price"},
-		{"under an hourly commitment", fmt.Sprintf(plan), nil, aws, 0, "uses what c/savings-plan leaves unused"},
-		{"over an hourly commitment", fmt.Sprintf(plan), hours(2), aws, 10_000_000, "no contract changes the list price"},
+		{"under an hourly commitment", plan, nil, aws, 0, "uses what c/savings-plan leaves unused"},
+		{"over an hourly commitment", plan, hours(2), aws, 10_000_000, "no contract changes the list price"},
 		{"floor unmet to the end", "{commitment: {period: total, amount: 5000}}", hours(2), aws, 0, "counts towards c/commitment, which the outlook leaves unmet"},
 		{"floor met by the outlook", "{commitment: {period: total, amount: 4000}}", hours(2), aws, 10_000_000, "no contract changes the list price"},
 		{"over a tier", "{discount: {tiers: {window: month, steps: [{above: 1000, discount: 25%}]}}}", hours(2), aws, 7_500_000, "with the discount of c/discount"},

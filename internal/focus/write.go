@@ -87,12 +87,12 @@ func NewParquet(w io.Writer, version string) (Writer, error) {
 		group[c.name] = parquet.Optional(c.node())
 	}
 	schema := parquet.NewSchema("focus", group)
-	writer := parquet.NewWriter(w, schema, parquet.Compression(&parquet.Zstd))
+	writer := parquet.NewGenericWriter[any](w, schema, parquet.Compression(&parquet.Zstd))
 	return &parquetWriter{writer, columns}, nil
 }
 
 type parquetWriter struct {
-	parquet *parquet.Writer
+	parquet *parquet.GenericWriter[any]
 	columns []column // in the order of the schema: by name
 }
 
