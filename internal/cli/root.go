@@ -74,6 +74,34 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.AddCommand(a.shimCommand(), a.versionCommand())
 	checkArguments(root)
+	root.AddCommand(
+		a.shimCommand(),
+		a.quoteCommand(),
+		a.runCommand(),
+		a.runsCommand(),
+		a.logsCommand(),
+		a.stopCommand(),
+		a.queueCommand(),
+		a.quotaCommand(),
+		a.ledgerCommand(),
+		a.sitesCommand(),
+		a.backupCommand(),
+		a.restoreCommand(),
+		a.upCommand(),
+		a.billCommand(),
+		a.contractsCommand(),
+		a.versionCommand(),
+		a.chipsCommand(),
+		a.estimateCommand(),
+		a.calibrateCommand(),
+		a.schemaCommand(),
+		a.offersCommand(),
+		a.catalogCommand(),
+		a.modelsCommand(),
+		a.planCommand(),
+		a.stressCommand(),
+		a.leverageCommand(),
+	)
 	return root
 }
 

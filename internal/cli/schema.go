@@ -152,10 +152,15 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 	return nil
 }
 
+// figurePattern is a reported figure of a portfolio, by its name.
+const figurePattern = `^\$\{[A-Za-z0-9_-]+\}$`
+
 // contractType is the schema of the values of contract files.
 func contractType(t reflect.Type) *jsonschema.Schema {
 	numberOr := func(pattern string, examples ...any) *jsonschema.Schema {
-		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number", Minimum: "0"}, {Type: "string", Pattern: pattern}}, Examples: examples}
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+			{Type: "number", Minimum: "0"}, {Type: "string", Pattern: pattern}, {Type: "string", Pattern: figurePattern},
+		}, Examples: examples}
 	}
 	switch t {
 	case reflect.TypeFor[contract.Number]():

@@ -68,10 +68,11 @@ const (
 	Monthly   Every = "month"
 	Quarterly Every = "quarter"
 	Yearly    Every = "year"
+	Whole     Every = "total" // of a hedge: the whole horizon
 )
 
 // Values lists the lengths.
-func (Every) Values() []string { return []string{"hour", "day", "month", "quarter", "year"} }
+func (Every) Values() []string { return []string{"hour", "day", "month", "quarter", "year", "total"} }
 
 // Next returns the end of a period that starts at the time.
 func (e Every) Next(at time.Time) time.Time {
@@ -84,6 +85,9 @@ func (e Every) Next(at time.Time) time.Time {
 		return at.AddDate(0, 3, 0)
 	case Yearly:
 		return at.AddDate(1, 0, 0)
+	case Whole:
+		const forever = 200 // years
+		return at.AddDate(forever, 0, 0)
 	}
 	return at.AddDate(0, 1, 0)
 }
