@@ -157,6 +157,15 @@ func (m *Model) Fixed(values []float64) *Model {
 	return fixed
 }
 
+// Relaxed returns a copy without integers: its optimum bounds the model's.
+func (m *Model) Relaxed() *Model {
+	relaxed := m.Clone()
+	for i := range relaxed.variables {
+		relaxed.variables[i].kind = Continuous
+	}
+	return relaxed
+}
+
 // Validate finds what a solver would answer wrongly rather than refuse: NaN
 // and infinite coefficients, crossed bounds, variables of another model. The
 // error is fault.Invalid.

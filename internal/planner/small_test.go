@@ -99,7 +99,7 @@ func (s small) signed(bits int) float64 {
 	}
 	// Piecewise linear in x: the best is at an end or where a floor is just met.
 	best := math.Inf(1)
-	for _, x := range []float64{0, room, onCheap, (onDear+onCheap) - s.floor/s.dear, commit / cheap} {
+	for _, x := range []float64{0, room, onCheap, (onDear + onCheap) - s.floor/s.dear, commit / cheap} {
 		best = math.Min(best, pays(math.Min(math.Max(x, 0), room)))
 	}
 	return best
@@ -109,7 +109,7 @@ func TestTwentySmallModelsHaveTheOptimumThatEnumerationProves(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 20))
 	signs := map[plan.Action]int{}
 	for n := range 20 {
-		s := small{dear: 40 + float64(random.IntN(20)), cheap: 25 + float64(random.IntN(20)), capacity: random.IntN(12), floor: float64(random.IntN(8) * 5000)}
+		s := small{dear: 40 + float64(random.IntN(20)), cheap: 25 + float64(random.IntN(20)), capacity: random.IntN(12), floor: float64((1 + random.IntN(8)) * 5000)}
 		for range 3 + random.IntN(3) {
 			s.demand = append(s.demand, random.IntN(20))
 		}
@@ -117,7 +117,7 @@ func TestTwentySmallModelsHaveTheOptimumThatEnumerationProves(t *testing.T) {
 		s.blocks[0].count, s.blocks[0].rate = 1+random.IntN(6), 15+random.IntN(35)
 		s.blocks[1].count, s.blocks[1].rate = 1+random.IntN(6), 15+random.IntN(35)
 		s.covered, s.hourly = 1+random.IntN(5), float64(15+random.IntN(35))
-		s.percentOff, s.commit = 5+random.IntN(25), float64(random.IntN(8)*4000)
+		s.percentOff, s.commit = 5+random.IntN(25), float64((1+random.IntN(8))*4000)
 		made := solve(t, s.yaml())
 		want := s.best()
 		if math.Abs(made.Quality.Objective-want) > 1e-6*want {

@@ -61,6 +61,19 @@ func (p *Problem) ask(ctx context.Context, solver lp.Solver, q question, o Optio
 	return &answer{m, solution}, nil
 }
 
+// Relaxed returns the optimum of a problem's linear relaxation: no plan costs less.
+func Relaxed(ctx context.Context, solver lp.Solver, p *Problem) (float64, error) {
+	m := p.build(question{weighted: true})
+	solution, err := solver.Solve(ctx, m.lp.Relaxed(), lp.Options{})
+	if err != nil {
+		return 0, err
+	}
+	if solution.Status != lp.Optimal {
+		return 0, fault.Newf(fault.Conflict, "the relaxation is %s", solution.Status)
+	}
+	return solution.Objective * m.scale, nil
+}
+
 // startFrom solves with the first stage of an earlier plan held: a first
 // incumbent, and no more than that.
 func (m *model) startFrom(ctx context.Context, solver lp.Solver, o Options) []float64 {

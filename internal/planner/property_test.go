@@ -1,0 +1,151 @@
+package planner_test
+
+import (
+	"errors"
+	"flag"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/lp/highs"
+	"github.com/switchyard-ai/switchyard/internal/plan"
+	"github.com/switchyard-ai/switchyard/internal/planner"
+)
+
+// TestMain draws fewer examples than rapid's hundred: each is several plans.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", "6"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// gap is to what plans of properties are proved; each property allows for it.
+const gap = 0.002
+
+func planOf(t testing.TB, text string) *plan.Plan {
+	made, err := planner.Solve(t.Context(), solver(t), problem(t, text), planner.Options{Gap: gap})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return made
+}
+
+func smallBuyer(t *rapid.T) buyer {
+	return buyer{
+		seed: rapid.Uint64Range(1, 1e6).Draw(t, "seed"), months: rapid.IntRange(2, 6).Draw(t, "months"), classes: rapid.IntRange(1, 3).Draw(t, "classes"),
+		offers: rapid.IntRange(3, 8).Draw(t, "offers"), contracts: rapid.IntRange(0, 4).Draw(t, "contracts"), scenarios: rapid.IntRange(1, 2).Draw(t, "scenarios"),
+	}
+}
+
+func TestPlansKeepTheirProperties(t *testing.T) {
+	solver(t)
+	rapid.Check(t, func(r *rapid.T) {
+		b := smallBuyer(r)
+		base := planOf(t, b.yaml())
+		violations, err := planner.Check(problem(t, b.yaml()), base)
+		if err != nil || len(violations) > 0 {
+			r.Fatalf("the linter refuses the plan: %v %v\n%s", violations, err, b.yaml())
+		}
+		if d := base.Quality.Difference; math.Abs(d) > 0.005 {
+			r.Fatalf("billing differs from the model by %.3f%%\n%s", 100*d, b.yaml())
+		}
+		const slack = 1e-6
+		constrained := b
+		constrained.hedge = true
+		if with := planOf(t, constrained.yaml()); with.Quality.Objective < base.Quality.Bound*(1-slack) {
+			r.Fatalf("a constraint made the plan cheaper: %g, below the bound %g", with.Quality.Objective, base.Quality.Bound)
+		}
+		option := b
+		option.extra = "purchases:\n- {name: own, provider: owned, chip: H100, chips: 8, price: 9, node_price: 250000, life: 4y, capacity: 40}\n"
+		if with := planOf(t, option.yaml()); with.Quality.Bound > base.Quality.Objective*(1+slack) {
+			r.Fatalf("an option made the plan dearer: bound %g, above %g", with.Quality.Bound, base.Quality.Objective)
+		}
+		renamed := b
+		renamed.prefix = "z"
+		if other := planOf(t, renamed.yaml()); math.Abs(other.Quality.Objective-base.Quality.Objective) > 2*gap*base.Quality.Objective {
+			r.Fatalf("renaming changed the objective from %g to %g", base.Quality.Objective, other.Quality.Objective)
+		}
+	})
+}
+
+func TestTheRelaxationScales(t *testing.T) {
+	s := solver(t)
+	rapid.Check(t, func(r *rapid.T) {
+		b := smallBuyer(r)
+		one, err := planner.Relaxed(t.Context(), s, problem(t, b.yaml()))
+		if err != nil {
+			r.Fatal(err)
+		}
+		b.scale = 3
+		three, err := planner.Relaxed(t.Context(), s, problem(t, b.yaml()))
+		if err != nil {
+			r.Fatal(err)
+		}
+		if math.Abs(three-3*one) > 1e-5*three {
+			r.Fatalf("three times the size costs %g, and once %g", three, one)
+		}
+	})
+}
+
+func TestTheEmbeddedSolverAgreesWithCBC(t *testing.T) {
+	embedded := solver(t)
+	program, err := highs.FindProgram(t.TempDir())
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("CI must have coinor-cbc: ", err)
+		}
+		t.Skip("SKIPPED: neither highs nor cbc on PATH (Debian: coinor-cbc)")
+	}
+	for seed := range uint64(6) {
+		b := buyer{seed: 900 + seed, months: 4, classes: 2, offers: 6, contracts: 4, scenarios: 1 + int(seed%2), hedge: seed%2 == 0, signed: true}
+		p := problem(t, b.yaml())
+		one, err1 := planner.Solve(t.Context(), embedded, p, planner.Options{Gap: gap})
+		two, err2 := planner.Solve(t.Context(), program, p, planner.Options{Gap: gap})
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		if d := math.Abs(one.Quality.Objective - two.Quality.Objective); d > 2*gap*one.Quality.Objective {
+			t.Errorf("buyer %d: HiGHS says %g and cbc %g", b.seed, one.Quality.Objective, two.Quality.Objective)
+		}
+	}
+}
+
+func TestAnInfeasiblePortfolioNamesItsConflict(t *testing.T) {
+	text := "kind: Portfolio\nname: torn\n" + hour + `demand: [{name: chat, class: inference, rate: 100, throughput: {H100: 1, Trainium2: 1}}]
+offers:
+- {name: trn2, provider: aws, chip: Trainium2, price: 20, capacity: 10}
+- {name: h100, provider: azure, chip: H100, price: 30}
+- {name: h100-gcp, provider: gcp, chip: H100, price: 31}
+hedges:
+- {name: not all on azure, of: provider, which: azure, at_most: 90%, measure: chip-hours}
+contracts: [{contract: amazon-2026, status: signed}]
+---
+kind: Contract
+name: amazon-2026
+counterparty: aws
+term: {from: 2026-01-01, to: 2027-01-01}
+clauses: [{name: trainium, chip_covenant: {chipmakers: [aws], share: 30%, per: total}}]
+`
+	_, err := planner.Solve(t.Context(), solver(t), problem(t, text), planner.Options{})
+	if !fault.Is(err, fault.Conflict) {
+		t.Fatalf("got %v, want a conflict", err)
+	}
+	for _, words := range []string{"covenant amazon-2026/trainium", "capacity of trn2", "work of chat"} {
+		if !strings.Contains(err.Error(), words) {
+			t.Errorf("the conflict does not name %q:\n%v", words, err)
+		}
+	}
+	if strings.Contains(err.Error(), "azure") {
+		t.Errorf("the conflict names what is no part of it:\n%v", err)
+	}
+}
