@@ -169,7 +169,8 @@ func (p *Portfolio) forget() {
 	later := func(known *contract.Instant) bool { return known != nil && p.AsOf != nil && known.After(p.AsOf.Time) }
 	gone := map[string]bool{}
 	for _, s := range p.Contracts {
-		gone[s.Contract] = later(s.Known)
+		lapsed := s.Status == Offered && s.Lapsed != nil && p.AsOf != nil && !s.Lapsed.After(p.AsOf.Time)
+		gone[s.Contract] = later(s.Known) || lapsed
 	}
 	p.Contracts = slices.DeleteFunc(p.Contracts, func(s Signing) bool { return gone[s.Contract] })
 	p.Terms = slices.DeleteFunc(p.Terms, func(c *contract.Contract) bool { return gone[c.Name] })

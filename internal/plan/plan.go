@@ -92,6 +92,7 @@ type Future struct {
 	Capital     units.Amount   `json:"capital"`        // purchases, porting, signing
 	Withheld    units.Amount   `json:"withheld"`       // tranches lost by breaches
 	CashLow     *Low           `json:"cash_low,omitempty"`
+	Annual      map[int]int64  `json:"annual_micros"` // spend by calendar year, in micro-units
 	Periods     []PeriodResult `json:"periods"`
 	Unserved    []Unserved     `json:"unserved,omitempty"`
 	Breaches    []string       `json:"breaches,omitempty"`

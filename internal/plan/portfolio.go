@@ -217,6 +217,7 @@ type Signing struct {
 	Retired  *contract.Number   `json:"retired,omitempty"` // spent already towards its commitment over the whole term
 	Cost     *contract.Number   `json:"cost,omitempty"`    // once, for signing
 	Known    *contract.Instant  `json:"known,omitempty"`
+	Lapsed   *contract.Instant  `json:"lapsed,omitempty"` // from when it can be signed no more
 	Sources  []string           `json:"sources,omitempty"`
 }
 

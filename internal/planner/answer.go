@@ -87,9 +87,11 @@ func (a *answer) future(s int, first *decided) (*plan.Future, error) {
 	for t, period := range a.Periods {
 		result := plan.PeriodResult{Period: period, Label: period.Label(), Spend: a.amount(billed.byPeriod[t] + capital[t]), Committed: committed[t]}
 		total += capital[t]
+		billed.byYear[period.From.Year()] += capital[t]
 		out.Modelled += a.value(r.spend[t]) * a.scale
 		out.Periods = append(out.Periods, result)
 	}
+	out.Annual = billed.byYear
 	out.Capital, out.Spend = a.amount(total), a.amount(total+billed.total)
 	a.nodes(r, out)
 	a.work(r, out)
@@ -173,10 +175,9 @@ func (a *answer) years(f *plan.Future) []plan.Year {
 		period := &f.Periods[i]
 		year := period.From.Year()
 		if len(all) == 0 || all[len(all)-1].Year != year {
-			all = append(all, plan.Year{Year: year, Spend: a.amount(0), Providers: map[string]float64{}, Chipmakers: map[string]float64{}})
+			all = append(all, plan.Year{Year: year, Providers: map[string]float64{}, Chipmakers: map[string]float64{}})
 		}
 		y := &all[len(all)-1]
-		y.Spend.Micros += period.Spend.Micros
 		y.Committed += period.Committed
 		for _, n := range period.Nodes {
 			list, _ := strconv.ParseFloat(n.List, 64)
@@ -188,6 +189,7 @@ func (a *answer) years(f *plan.Future) []plan.Year {
 		}
 	}
 	for i := range all {
+		all[i].Spend = a.amount(f.Annual[all[i].Year])
 		normalise(all[i].Providers)
 		normalise(all[i].Chipmakers)
 		all[i].HHI = HHI(all[i].Providers)

@@ -21,6 +21,7 @@ type use struct {
 // bill is what billing says of a schedule.
 type bill struct {
 	byPeriod []int64 // micro-units invoiced
+	byYear   map[int]int64
 	total    int64
 	withheld int64
 	standing []billing.Status
@@ -56,7 +57,7 @@ func (p *Problem) billOf(contracts []*contract.Contract, uses []use) (*bill, err
 			return nil, err
 		}
 	}
-	b := &bill{byPeriod: make([]int64, len(p.Periods))}
+	b := &bill{byPeriod: make([]int64, len(p.Periods)), byYear: map[int]int64{}}
 	book.Settle(p.start, p.end, func(c billing.Charge) {
 		if c.To.Before(p.start) || !c.From.Before(p.end) {
 			return
@@ -67,6 +68,7 @@ func (p *Problem) billOf(contracts []*contract.Contract, uses []use) (*bill, err
 		}
 		b.total += c.Billed
 		b.byPeriod[p.periodOf(c.From)] += c.Billed
+		b.byYear[c.From.Year()] += c.Billed
 	})
 	b.standing = book.Status()
 	return b, nil

@@ -222,9 +222,12 @@ func (r *recourse) covenantRow(d int, k *covenant, w span, terms []lp.Term, big 
 	if big == 0 {
 		return
 	}
-	// Divided by what could be broken at most, so that the row is around 1.
-	terms = times(terms, 1/big)
-	lower := k.absolute / big
+	// Scaled so that neither the coefficients of nodes vanish (solvers drop what
+	// is below 1e-9) nor those of the binaries grow far beyond.
+	const thousand = 1000
+	norm := min(big, thousand)
+	terms = times(terms, 1/norm)
+	lower := k.absolute / norm
 	if k.loss > 0 || r.m.ask.soft {
 		loss := k.loss
 		if loss == 0 {
@@ -237,11 +240,11 @@ func (r *recourse) covenantRow(d int, k *covenant, w span, terms []lp.Term, big 
 		}
 		r.gains[w.due] = append(r.gains[w.due], lp.Term{Var: b, Coefficient: -(k.loss - k.fee) / r.m.scale})
 		r.breaches = append(r.breaches, breachVar{d, k.label, w.due, loss, b})
-		terms = append(terms, lp.Term{Var: b, Coefficient: 1})
+		terms = append(terms, lp.Term{Var: b, Coefficient: big / norm})
 	}
 	if !r.m.deals[d].fixed {
-		terms = append(terms, times(r.m.sign[d], -1)...)
-		lower--
+		terms = append(terms, times(r.m.sign[d], -big/norm)...)
+		lower -= big / norm
 	}
 	r.m.row(r.info(rowCovenant, k.label, w.due, "covenant "+k.label), lower, inf, terms...)
 }

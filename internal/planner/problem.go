@@ -207,7 +207,13 @@ func (p *Problem) addDeals() {
 		for _, at := range starts {
 			d := deal{Signing: s, terms: terms, start: at, fixed: s.Status == plan.Signed, label: s.Contract}
 			if !d.fixed {
+				if at.Before(p.Portfolio.AsOf.Time) {
+					at = p.Portfolio.AsOf.Time // the past cannot be signed
+				}
 				d.start = p.refused(terms, at)
+			}
+			if len(p.deals) > 0 && p.deals[len(p.deals)-1].Contract == d.Contract && p.deals[len(p.deals)-1].start.Equal(d.start) {
+				continue
 			}
 			if len(starts) > 1 {
 				d.label += " from " + d.start.Format(time.DateOnly)

@@ -146,9 +146,9 @@ func (a *answer) hundredth(row int) float64 {
 	info := a.info[row]
 	lower, upper := a.lp.Limits(lpRow(row))
 	switch info.kind {
-	case rowHedge, rowCap:
+	case rowHedge, rowCap, rowCovenant:
 		return 0.01 * a.measuredAll(row)
-	case rowCovenant, rowQualified, rowExclusive:
+	case rowQualified, rowExclusive:
 		return 0.01
 	case rowSurvive:
 		return 0.01 * math.Abs(lower)
@@ -185,6 +185,9 @@ func (a *answer) largestCash() float64 {
 func (a *answer) measuredAll(row int) float64 {
 	positive, negative := 0.0, 0.0
 	for _, t := range a.lp.Terms(lpRow(row)) {
+		if a.lp.IsInteger(t.Var) {
+			continue
+		}
 		part := t.Coefficient * a.Values[t.Var]
 		if part > 0 {
 			positive += part
