@@ -415,6 +415,10 @@ func quoteFooter(q *quote.Quote, pools []fleet.Pool, file string) string {
 	if len(sites) == 1 {
 		b.WriteString("Only `local` is connected.   ")
 	}
+	if q.Feasible == 0 {
+		b.WriteString("Nothing is feasible: loosen the deadline, the budget, place or the SLO, or add variants.\n")
+		return b.String()
+	}
 	fmt.Fprintf(&b, "Why is 1 first? yard quote %s --explain 1\n", file)
 	return b.String()
 }

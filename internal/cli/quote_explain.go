@@ -30,6 +30,9 @@ func (a *app) explain(q *quote.Quote, flags quoteFlags) error {
 		return fault.Newf(fault.Invalid, "--explain %d: there is no such candidate; valid: 1 to %d", flags.explain, len(q.Candidates))
 	}
 	c := q.Candidates[flags.explain-1]
+	if c.TokensPerSecond == 0 {
+		return fault.Newf(fault.Invalid, "candidate %d (%s) has no time or cost to explain: %s", flags.explain, where(c), strings.Join(c.Reasons, "; "))
+	}
 	e := explanation{Rank: flags.explain, Candidate: c}
 	e.Run = shares(c.Whole)
 	if err := bookShares(e.Run, c.Cost); err != nil {
