@@ -74,34 +74,6 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.AddCommand(a.shimCommand(), a.versionCommand())
 	checkArguments(root)
-	root.AddCommand(
-		a.shimCommand(),
-		a.quoteCommand(),
-		a.runCommand(),
-		a.runsCommand(),
-		a.logsCommand(),
-		a.stopCommand(),
-		a.queueCommand(),
-		a.quotaCommand(),
-		a.ledgerCommand(),
-		a.sitesCommand(),
-		a.backupCommand(),
-		a.restoreCommand(),
-		a.upCommand(),
-		a.billCommand(),
-		a.contractsCommand(),
-		a.versionCommand(),
-		a.chipsCommand(),
-		a.estimateCommand(),
-		a.calibrateCommand(),
-		a.schemaCommand(),
-		a.offersCommand(),
-		a.catalogCommand(),
-		a.modelsCommand(),
-		a.planCommand(),
-		a.stressCommand(),
-		a.leverageCommand(),
-	)
 	return root
 }
 
@@ -162,7 +134,7 @@ func (a *app) commandGroups() []commandGroup {
 			a.runCommand(), a.runsCommand(), a.logsCommand(), a.stopCommand(), a.queueCommand(), a.quotaCommand(), a.sitesCommand(), a.upCommand(),
 		}},
 		{"money", "What it cost, what was signed, what to sign:", []*cobra.Command{
-			a.ledgerCommand(), a.billCommand(), a.contractsCommand(), a.burnCommand(), a.planCommand(),
+			a.ledgerCommand(), a.billCommand(), a.contractsCommand(), a.burnCommand(), a.planCommand(), a.stressCommand(), a.leverageCommand(),
 		}},
 		{"files", "Own files and the state:", []*cobra.Command{
 			a.schemaCommand(), a.catalogCommand(), a.calibrateCommand(), a.backupCommand(), a.restoreCommand(),
