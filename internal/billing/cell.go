@@ -108,6 +108,8 @@ func (c *clause) fits(line Line, reservation bool) bool {
 		return !reservation && !line.marketplace() && agree(c.TakeOrPay.Unit, line.Unit)
 	case c.SavingsPlan != nil, c.Commitment != nil && c.Commitment.Period == contract.Hour:
 		return plain
+	case c.Exclusivity != nil:
+		return !reservation && contract.Scope{Classes: c.Exclusivity.Classes}.Admits(line.Subject)
 	case c.Discount != nil:
 		return !line.marketplace() || c.scope.Limits("options")
 	}

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"strings"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/contract"
@@ -46,7 +47,7 @@ func (b *Book) Status() []Status {
 		}
 		known := b.commitStatus(c, i, window, &s)
 		if !known {
-			known = b.bundleStatus(c, i, &s)
+			known = b.bundleStatus(c, i, &s) || b.shareStatus(c, i, &s)
 		}
 		if known {
 			b.nextDate(c, &s)
@@ -149,6 +150,53 @@ func (b *Book) covenantStatus(c *clause, t *tally, s *Status) {
 	if len(t.bank) > 0 {
 		s.Expires = unixTime(t.bank[0].expires)
 	}
+}
+
+// shareStatus fills in the share that a concentration cap bounds, the largest
+// where it names none, or of an exclusive class the share that ran on its holder.
+func (b *Book) shareStatus(c *clause, index int, s *Status) bool {
+	limit, exclusive := c.ConcentrationCap, c.Exclusivity
+	if limit == nil && exclusive == nil {
+		return false
+	}
+	sums := map[string]num{}
+	var all num
+	for hour := max(floorHour(s.WindowFrom.Unix()), b.from); hour < b.to; hour += hourSeconds {
+		for _, use := range b.hours[hour].result.usage {
+			cell := b.cells[use.cell]
+			if !cell.fits[index] || cell.reserved >= 0 {
+				continue
+			}
+			amount, name := use.quantity.mul(whole(int64(max(cell.product.Chips, 1)))), cell.product.Provider
+			if limit != nil {
+				amount, name = b.capAmount(limit, &use), map[string]string{"provider": cell.product.Provider, "chipmaker": cell.product.Chipmaker, "chip": cell.product.Chip}[limit.Of]
+			}
+			name = strings.ToLower(name)
+			sums[name], all = sums[name].add(amount), all.add(amount)
+		}
+	}
+	if all.sign() <= 0 {
+		return true
+	}
+	s.Measured, s.Floor = true, Quantity{whole(1)}
+	if exclusive != nil {
+		s.Share = Quantity{sums[strings.ToLower(exclusive.Holder)].div(all)}
+		return true
+	}
+	s.Floor = Quantity{numOf(limit.Share.Exact())}
+	for name, sum := range sums {
+		if limit.Name == "" && sum.div(all).cmp(s.Share.num) > 0 || strings.EqualFold(limit.Name, name) {
+			s.Share = Quantity{sum.div(all)}
+		}
+	}
+	return true
+}
+
+func (b *Book) capAmount(limit *contract.ConcentrationCap, use *cellUse) num {
+	if limit.Measure == "" || limit.Measure == contract.Spend {
+		return ofMicros(use.net + use.covered)
+	}
+	return (&hourView{Book: b}).measured(use, limit.Measure)
 }
 
 // lotsOf adds up what lots still hold and notes the first to expire.

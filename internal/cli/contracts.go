@@ -219,7 +219,7 @@ func contractsDocument(contracts []*contract.Contract, book *billing.Book, at ti
 // floorOf is what a clause commits to pay over its life.
 func floorOf(s billing.Status) int64 {
 	switch s.Kind {
-	case "chip_covenant", "discount", "monthly_minimum":
+	case "chip_covenant", "discount", "monthly_minimum", "concentration_cap", "exclusivity":
 		return 0
 	}
 	return s.Life
@@ -293,7 +293,12 @@ func contractsListing(doc contractsJSON, only string) listing {
 func (s statusJSON) states() []string {
 	var states []string
 	if s.Share != nil {
-		if s.Kind == "chip_covenant" {
+		switch s.Kind {
+		case "concentration_cap":
+			states = append(states, fmt.Sprintf("%s against a cap of %s", showShare(*s.Share), showShare(*s.Floor)))
+		case "exclusivity":
+			states = append(states, showShare(*s.Share)+" of the class on the holder")
+		default:
 			states = append(states, fmt.Sprintf("%s against a floor of %s", showShare(*s.Share), showShare(*s.Floor)))
 		}
 	}
