@@ -128,8 +128,8 @@ func (a *app) meritOrder(ctx context.Context, p *plane, file string, data []byte
 		return "", "", err
 	}
 	w, err := workload.ParseWith(file, data, now, models)
-	if err != nil || w.Unquotable() != "" {
-		return "", "", nil // submitting tells the faults
+	if err != nil || w.Unquotable() != "" || w.Training == nil {
+		return "", "", nil // submitting tells the faults, and which kinds do not run
 	}
 	offers, err := a.loadCatalog(nil)
 	if err != nil {

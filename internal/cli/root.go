@@ -95,6 +95,7 @@ func checkArguments(cmd *cobra.Command) {
 	}
 	if cmd.HasSubCommands() && cmd.RunE == nil {
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // so that Args are looked at
+		cmd.DisableFlagsInUseLine = true
 	}
 	for _, child := range cmd.Commands() {
 		checkArguments(child)

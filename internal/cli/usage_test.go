@@ -22,6 +22,7 @@ func TestMisuse(t *testing.T) {
 		{[]string{"catalog", "chek", "x"}, `unknown command "chek"; did you mean check?`},
 		{[]string{"sites", "shwo"}, `unknown command "shwo"; did you mean show?`},
 		{[]string{"run"}, "usage: yard run FILE"},
+		{[]string{"run", "../../examples/chat-service/service.yaml", "--state-dir", t.TempDir()}, "Service is quoted (yard quote) but not run yet"},
 		{[]string{"quote", "--nosuch"}, "unknown flag: --nosuch"},
 		{[]string{"chips", "-o", "xml"}, `unknown output "xml"`},
 		{[]string{"offers", "--limit", "-1"}, "neither may be below 0"},
