@@ -160,7 +160,7 @@ func sameStack(a, b Case) bool {
 // blend mixes residuals of left-out models with those of the fit, in squares:
 // what is asked is mostly near what was measured, but not the same.
 func blend(cases []Case, out []float64, whole *estimate.KindConstants) []float64 {
-	const share = 0.15
+	const share = 0.08
 	mixed := make([]float64, len(out))
 	for i := range cases {
 		in := cases[i].Residual(whole)

@@ -164,7 +164,7 @@ func TestServingRowsAreRead(t *testing.T) {
 		"x,Llama-2-13b,Inferentia2,12,24,bf16,transformers-neuronx,128,128,1,,static batch\n"+
 		"x,Llama-3.1-70B + Llama-3.2-1B draft,H100,8,8,fp8,vllm,128,128,1,,\n")
 	r1, err := ReadServing(tab.Rows[0])
-	if err != nil || r1.Layout.AttnDP != 8 || r1.Layout.Replicas != 1 || r1.Job.Engine != "trtllm/1" {
+	if err != nil || r1.Layout.AttnDP != 8 || r1.Layout.Replicas != 1 || r1.Job.Engine != "trtllm/1.1" {
 		t.Errorf("got %+v, %v", r1, err)
 	}
 	neuron, err := ReadServing(tab.Rows[1])

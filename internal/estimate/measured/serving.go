@@ -29,7 +29,7 @@ func servingMarks() []mark {
 		{"tensorrt-llm 0.17", "trtllm/0.17"},
 		{"tensorrt-llm 0.9", "trtllm/0.9"},
 		{"tensorrt-llm", "trtllm"},
-		{"trtllm", "trtllm/1"},
+		{"trtllm", "trtllm"},
 		{"trt-llm", "trtllm"},
 		{"sglang", "sglang"},
 		{"nxd", "neuron/nxd"},
