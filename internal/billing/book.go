@@ -43,13 +43,21 @@ type feeOf struct{ upfront, recurring int64 }
 
 // hourState is what was metered and billed of one hour.
 type hourState struct {
-	quantities []num // by line
+	quantities []num   // by line
+	pieces     []piece // of them, what was used in a part of the hour only; kept for capacity reservations
 	dirty      bool
 	result     hourResult
 	gathered   []entry
 }
 
 const daySeconds = 24 * hourSeconds
+
+// piece is usage of a line in a part of an hour.
+type piece struct {
+	line     int
+	from, to int64
+	quantity num
+}
 
 // Bounds of a row of usage: in units, and in units of money at list price.
 const (
@@ -158,6 +166,9 @@ func (b *Book) Add(line int, from, to time.Time, quantity Quantity) error {
 			part = part.mul(lowest(min(end, hour+hourSeconds)-max(start, hour), end-start))
 		}
 		b.meter(line, hour, part)
+		if len(b.idleCells) > 0 && (start > hour || end < hour+hourSeconds) {
+			b.hours[hour].pieces = append(b.hours[hour].pieces, piece{line, max(start, hour), min(end, hour+hourSeconds), part})
+		}
 	}
 	return nil
 }

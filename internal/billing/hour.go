@@ -58,7 +58,7 @@ func (b *Book) billHour(hour int64, state *hourState) hourResult {
 		}
 		w.left[c] = w.left[c].add(quantity)
 	}
-	w.reserve()
+	w.reserve(state.pieces)
 	slices.SortFunc(w.order, func(x, y int) int { return b.ranks[x] - b.ranks[y] })
 	for _, c := range w.order {
 		q := w.left[c]
@@ -74,32 +74,76 @@ func (b *Book) billHour(hour int64, state *hourState) hourResult {
 
 // reserve adds what capacity reservations hold unused to the usage: both parts
 // cost the on-demand rate, and commitments may cover both.
-func (w *waterfall) reserve() {
+func (w *waterfall) reserve(pieces []piece) {
 	for i, clause := range w.clauses {
 		if clause.CapacityReservation == nil || !clause.active(w.hour) {
 			continue
 		}
-		room := numOf(clause.CapacityReservation.Count.Exact()).mul(clause.fraction(w.hour))
-		var running num
+		var about []int
 		for _, c := range w.order {
 			if _, taken := w.held[c]; w.cells[c].fits[i] && !taken {
-				running = running.add(w.left[c])
+				about = append(about, c)
 			}
 		}
-		if running.sign() > 0 {
-			part := lesser(whole(1), room.div(running))
-			for _, c := range w.order {
-				if _, taken := w.held[c]; w.cells[c].fits[i] && !taken {
-					w.held[c] = heldShare{i, part}
-				}
-			}
+		inside, idle := w.hold(clause, about, pieces)
+		for k, c := range about {
+			w.held[c] = heldShare{i, inside[k].div(w.left[c])}
 		}
-		if idle := room.sub(lesser(room, running)); idle.sign() > 0 {
+		if idle.sign() > 0 {
 			c := w.idleCells[i]
 			w.left[c] = idle
 			w.order = append(w.order, c)
 		}
 	}
+}
+
+// hold works out, second by second, what of the cells ran inside a capacity
+// reservation and how much of it stood idle.
+func (w *waterfall) hold(clause *clause, about []int, pieces []piece) (inside []num, idle num) {
+	inside = make([]num, len(about))
+	steady := make([]num, len(about)) // what ran all hour
+	place := map[int]int{}
+	for k, c := range about {
+		steady[k], place[c] = w.left[c], k
+	}
+	cuts := []int64{w.hour, w.hour + hourSeconds, max(w.hour, clause.from), min(w.hour+hourSeconds, clause.to)}
+	for _, p := range pieces {
+		if k, concerned := place[w.lineCells[p.line]]; concerned {
+			steady[k] = steady[k].sub(p.quantity)
+			cuts = append(cuts, p.from, p.to)
+		}
+	}
+	slices.Sort(cuts)
+	for n := 1; n < len(cuts); n++ {
+		from, to := cuts[n-1], cuts[n]
+		if from == to {
+			continue
+		}
+		running := make([]num, len(about))
+		var total, room num
+		for k := range about {
+			running[k] = steady[k].mul(lowest(to-from, hourSeconds))
+		}
+		for _, p := range pieces {
+			if k, concerned := place[w.lineCells[p.line]]; concerned && p.from <= from && p.to >= to {
+				running[k] = running[k].add(p.quantity.mul(lowest(to-from, p.to-p.from)))
+			}
+		}
+		for k := range about {
+			total = total.add(running[k])
+		}
+		if from >= clause.from && to <= clause.to {
+			room = numOf(clause.CapacityReservation.Count.Exact()).mul(lowest(to-from, hourSeconds))
+		}
+		used := lesser(room, total)
+		idle = idle.add(room.sub(used))
+		if used.sign() > 0 {
+			for k := range about {
+				inside[k] = inside[k].add(running[k].mul(used).div(total))
+			}
+		}
+	}
+	return inside, idle
 }
 
 // take is what a bundle covers of a cell.

@@ -59,7 +59,7 @@ func (b *Book) Marginal(line Line, at time.Time, quantity Quantity) (Marginal, e
 	b.rank()
 	d := delta{book: b, parts: map[partKey]int64{}}
 	state := b.hours[hour]
-	with := &hourState{quantities: make([]num, max(len(state.quantities), index+1))}
+	with := &hourState{quantities: make([]num, max(len(state.quantities), index+1)), pieces: state.pieces}
 	copy(with.quantities, state.quantities)
 	with.quantities[index] = with.quantities[index].add(quantity.num)
 	with.result = b.billHour(hour, with)
