@@ -77,7 +77,6 @@ type trainer struct {
 	s     shape
 	d     device
 	g     []float64
-	fp8   bool
 	rate  float64 // FLOP/s of large products, sustained and calibrated
 	flash float64 // FLOP/s of attention
 	band  float64 // bytes/s

@@ -62,7 +62,7 @@ func HoldOut(kind Kind, cases []Case, whole *estimate.KindConstants, group func(
 	return out
 }
 
-// The ways to leave rows out.
+// BySource leaves out the rows of one edition of a publication.
 func BySource(c Case) string { return c.Source }
 
 // ByPublication leaves all editions of a publication out together.
