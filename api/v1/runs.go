@@ -10,6 +10,7 @@ type Submission struct {
 	Dir      string `json:"dir,omitempty" doc:"absolute directory where engines on this machine start the ranks"`
 	Project  string `json:"project,omitempty" doc:"overrides the file's project"`
 	Priority *int   `json:"priority,omitempty" doc:"overrides the file's priority"`
+	Wait     bool   `json:"wait,omitempty" doc:"queue it also where no pool that is connected now can ever take it; otherwise that is refused"`
 }
 
 // Run is one execution of a workload.

@@ -19,7 +19,7 @@ import (
 func (a *app) runCommand() *cobra.Command {
 	var project string
 	var priority int
-	var detach bool
+	var detach, wait bool
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Run a workload at the best connected place, and follow it",
@@ -30,7 +30,7 @@ Ctrl-C asks whether to stop the run or to detach from it; Ctrl-C again, or no
 terminal to ask on, detaches. A detached run goes on under a background yard.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s := v1.Submission{Project: project}
+			s := v1.Submission{Project: project, Wait: wait}
 			if cmd.Flags().Changed("priority") {
 				s.Priority = &priority
 			}
@@ -38,6 +38,7 @@ terminal to ask on, detaches. A detached run goes on under a background yard.`,
 		},
 	}
 	f := cmd.Flags()
+	f.BoolVar(&wait, "wait", false, "queue it also where no connected pool can take it: one may be connected later")
 	f.BoolVar(&detach, "detach", false, "do not follow the run")
 	f.StringVar(&project, "project", "", "who pays, instead of the file's project")
 	f.IntVar(&priority, "priority", 0, "instead of the file's priority; higher goes first")

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -19,6 +20,7 @@ type Request struct {
 	Dir      string
 	Project  string // "" keeps the file's
 	Priority *int   // nil keeps the file's
+	Wait     bool   // queue it also where no pool that is connected now can ever take it
 }
 
 // defaultProject pays for runs that name none.
@@ -35,6 +37,11 @@ func (l *Loop) Submit(ctx context.Context, request Request) (fleet.Run, error) {
 	}
 	if parsed.Kind != workload.KindTraining {
 		return fleet.Run{}, fault.Newf(fault.Invalid, "%s: kind: %s is quoted (yard quote) but not run yet; only Training is", request.File, parsed.Kind)
+	}
+	if !request.Wait {
+		if err := l.placeable(ctx, parsed); err != nil {
+			return fleet.Run{}, err
+		}
 	}
 	run := fleet.Run{
 		Name: parsed.Name, Kind: string(parsed.Kind), Project: parsed.Project, Priority: parsed.Priority,
@@ -76,6 +83,23 @@ func (l *Loop) Submit(ctx context.Context, request Request) (fleet.Run, error) {
 	l.Crash(pointSubmitted)
 	l.Kick()
 	return run, nil
+}
+
+// placeable refuses a workload that none of the connected pools can ever take,
+// however long it waits.
+func (l *Loop) placeable(ctx context.Context, w *workload.Workload) error {
+	var obstacles []string
+	for _, pool := range l.Pools(ctx) {
+		_, obstacle := l.consider(w, pool, 0)
+		if obstacle == "" {
+			return nil
+		}
+		obstacles = append(obstacles, pool.ID()+" "+obstacle)
+	}
+	if len(obstacles) == 0 {
+		return nil // no pool could be observed now: nothing is known against it
+	}
+	return fault.Newf(fault.NoCapacity, "no connected pool can take it: %s; nothing was started (yard run --wait queues it until one can)", strings.Join(obstacles, "; "))
 }
 
 // freeID names a run after its workload, with random digits that no other run has.

@@ -18,7 +18,7 @@ func TestWhyAPoolCannotTakeARun(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, 1, always(script{}))
-			_, err := r.loop.Submit(context.Background(), Request{File: "w.yaml", Content: []byte("kind: Training\nname: w\n" + c.file + "\n")})
+			_, err := r.loop.Submit(context.Background(), Request{File: "w.yaml", Content: []byte("kind: Training\nname: w\n" + c.file + "\n"), Wait: true})
 			if err != nil {
 				t.Fatal(err)
 			}

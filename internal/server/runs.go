@@ -32,7 +32,7 @@ type RunPath struct {
 func (s *server) submit(ctx context.Context, in *struct{ Body v1.Submission }) (*body[v1.RunDetail], error) {
 	b := in.Body
 	run, err := s.Loop.Submit(ctx, reconcile.Request{
-		Key: b.Key, File: b.File, Content: []byte(b.Content), Dir: b.Dir, Project: b.Project, Priority: b.Priority,
+		Key: b.Key, File: b.File, Content: []byte(b.Content), Dir: b.Dir, Project: b.Project, Priority: b.Priority, Wait: b.Wait,
 	})
 	if err != nil {
 		return nil, err
