@@ -419,6 +419,6 @@ func quoteFooter(q *quote.Quote, pools []fleet.Pool, file string) string {
 		b.WriteString("Nothing is feasible: loosen the deadline, the budget, place or the SLO, or add variants.\n")
 		return b.String()
 	}
-	fmt.Fprintf(&b, "Why is 1 first? yard quote %s --explain 1\n", file)
+	fmt.Fprintf(&b, "# counts every size and region; shown is the best of each place (all: --all).   Why is 1 first? yard quote %s --explain 1\n", file)
 	return b.String()
 }

@@ -139,21 +139,27 @@ func (m *Market) Best(ctx context.Context, w *workload.Workload, pool fleet.Pool
 	return best.Nodes, best.Cost, true
 }
 
+// connection is where an instance type is connected and how many nodes of it.
+type connection struct {
+	site  string
+	nodes int
+}
+
 // offersAndPools returns the catalog's offers with those of the connected
-// pools, at their own rates, and the site of each connected type.
-func (m *Market) offersAndPools(r Request) ([]catalog.Offer, map[string]string, error) {
+// pools, at their own rates, and the connection of each connected type.
+func (m *Market) offersAndPools(r Request) ([]catalog.Offer, map[string]connection, error) {
 	var offers []catalog.Offer
 	if !r.PoolsOnly {
 		offers = append(offers, m.Catalog.Offers...)
 	}
-	connected := map[string]string{}
+	connected := map[string]connection{}
 	for _, pool := range r.Pools {
 		kind, err := m.typeOf(pool)
 		if err != nil {
 			return nil, nil, err
 		}
 		offers = append(offers, poolOffer(pool, kind))
-		connected[pool.Provider+" "+kind.Name] = pool.Site
+		connected[pool.Provider+" "+kind.Name] = connection{pool.Site, max(pool.Nodes, pool.MaxNodes)}
 	}
 	return offers, connected, nil
 }
@@ -162,12 +168,19 @@ func poolOffer(pool fleet.Pool, kind *catalog.InstanceType) catalog.Offer {
 	return catalog.Offer{Type: kind, Region: pool.Region, Option: catalog.Option(pool.Option), Price: pool.Rate, Source: pool.RateSource}
 }
 
-func markConnected(ranked []*scheduler.RankedCandidate, connected map[string]string) {
+// atConnected marks the candidates on connected pools and drops those larger
+// than their pool.
+func atConnected(ranked []*scheduler.RankedCandidate, connected map[string]connection) []*scheduler.RankedCandidate {
+	kept := ranked[:0]
 	for _, c := range ranked {
-		if site, ok := connected[c.Provider+" "+c.InstanceType]; ok {
-			c.Connected, c.Site = true, site
+		at, ok := connected[c.Provider+" "+c.InstanceType]
+		if ok && c.Nodes > at.nodes {
+			continue
 		}
+		c.Connected, c.Site = ok, at.site
+		kept = append(kept, c)
 	}
+	return kept
 }
 
 // typeOf returns the instance type of a pool: the catalog's, or one made from

@@ -72,8 +72,7 @@ func (m *Market) services(ctx context.Context, r Request) ([]*scheduler.RankedCa
 		return nil, err
 	}
 	ranked := scheduler.RankServices(w, r.File, mean, speeds, offers, r.Prices)
-	markConnected(ranked, connected)
-	return ranked, nil
+	return atConnected(ranked, connected), nil
 }
 
 // forTypes computes a speed for each instance type of the offers, side by side.
@@ -226,8 +225,7 @@ func (m *Market) batches(ctx context.Context, r Request) ([]*scheduler.RankedCan
 	}
 	terms := scheduler.Terms{Workload: w, File: r.File, Tokens: float64(w.Batch.Total()) * perRequest}
 	ranked := scheduler.Rank(terms, speeds, offers, r.Prices, m.Assumptions, r.Now)
-	markConnected(ranked, connected)
-	return ranked, nil
+	return atConnected(ranked, connected), nil
 }
 
 // mostBatchNodes bounds the sizes that are looked at for a batch.

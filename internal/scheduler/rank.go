@@ -168,6 +168,7 @@ func newCandidate(offer catalog.Offer, nodes int, price Price, excluded []string
 		Provider: offer.Type.Provider, Region: offer.Region, InstanceType: offer.Type.Name, Option: offer.Option,
 		Chip: offer.Type.Chip.ID, Chipmaker: offer.Type.Chip.Maker, Chips: nodes * offer.Type.Chips, Nodes: nodes,
 		ListRate: price.List, MarginalRate: price.Marginal, Reasons: append([]string{}, excluded...),
+		Cost: units.Amount{Currency: price.Marginal.Currency}, CostLow: units.Amount{Currency: price.Marginal.Currency}, CostHigh: units.Amount{Currency: price.Marginal.Currency},
 	}
 }
 
