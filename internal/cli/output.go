@@ -5,11 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/term"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/spec"
@@ -61,7 +65,7 @@ func (a *app) print(l listing) error {
 			_, err := io.WriteString(a.stdout, l.page)
 			return err
 		}
-		return writeTable(a.stdout, l)
+		return writeTable(a.stdout, l, terminalWidth(a.stdout))
 	}
 	return fault.Newf(fault.Invalid, "unknown output %q%s", a.output, spec.DidYouMean(a.output, outputForms))
 }
@@ -111,7 +115,29 @@ func writeCSV(w io.Writer, l listing) error {
 	return out.Error()
 }
 
-func writeTable(w io.Writer, l listing) error {
+// narrowest is the least that a text column is shrunk to, in cells.
+const narrowest = 12
+
+// writeTable writes the table; a width above 0, the terminal's, is kept by
+// shortening the widest text columns with an ellipsis. Nothing is lost: the
+// other forms of output have every cell whole.
+func writeTable(w io.Writer, l listing, width int) error {
+	limits := map[int]int{}
+	rendered := renderTable(l, limits)
+	for width > 0 && widest(rendered) > width {
+		column, size := widestText(l, limits)
+		if size <= narrowest {
+			break
+		}
+		limits[column] = max(narrowest, size-(widest(rendered)-width))
+		rendered = renderTable(l, limits)
+	}
+	_, err := fmt.Fprintf(w, "%s%s\n%s", l.before, rendered, l.after)
+	return err
+}
+
+// renderTable draws the table with some columns cut to a number of cells.
+func renderTable(l listing, limits map[int]int) string {
 	t := table.NewWriter()
 	style := table.StyleDefault
 	style.Options = table.OptionsNoBordersAndSeparators
@@ -132,11 +158,57 @@ func writeTable(w io.Writer, l listing) error {
 	for _, cells := range l.cells {
 		row := make(table.Row, len(cells))
 		for i, c := range cells {
+			if limit, cut := limits[i]; cut {
+				c = runewidth.Truncate(c, limit, "…")
+			}
 			row[i] = c
 		}
 		t.AppendRow(row)
 	}
 	t.SuppressTrailingSpaces()
-	_, err := fmt.Fprintf(w, "%s%s\n%s", l.before, t.Render(), l.after)
-	return err
+	return t.Render()
+}
+
+// widest is the number of cells of the longest line.
+func widest(rendered string) int {
+	most := 0
+	for line := range strings.Lines(rendered) {
+		most = max(most, runewidth.StringWidth(strings.TrimRight(line, "\n")))
+	}
+	return most
+}
+
+// widestText is the text column with the widest cell, as cut so far.
+func widestText(l listing, limits map[int]int) (column, size int) {
+	for i, c := range l.columns {
+		if c.number {
+			continue
+		}
+		most := 0
+		for _, cells := range l.cells {
+			if i < len(cells) {
+				most = max(most, runewidth.StringWidth(cells[i]))
+			}
+		}
+		if limit, cut := limits[i]; cut {
+			most = min(most, limit)
+		}
+		if most > size {
+			column, size = i, most
+		}
+	}
+	return column, size
+}
+
+// terminalWidth is the width of the terminal that the writer is, or 0.
+func terminalWidth(w io.Writer) int {
+	file, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
 }

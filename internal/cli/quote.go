@@ -149,7 +149,7 @@ func (a *app) meritOrder(ctx context.Context, p *plane, file string, data []byte
 	l := quoteListing(answer, false, flags)
 	l.before = "the merit order: " + quoteHeader(w, answer) + "\n\n"
 	l.after = ruledOut(answer, flags) + fmt.Sprintf("All of it: yard quote %s\n\n", file)
-	if err := writeTable(&b, l); err != nil {
+	if err := writeTable(&b, l, terminalWidth(a.stdout)); err != nil {
 		return "", "", err
 	}
 	return b.String(), meritLine(answer, file), nil

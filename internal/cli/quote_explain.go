@@ -114,6 +114,13 @@ func bar(share float64) string { return strings.Repeat("█", int(share*30+0.5))
 
 func explainHeader(rank int, c *scheduler.RankedCandidate) string {
 	p := c.Parallelism
+	if s := c.Served; s != nil {
+		return fmt.Sprintf("%d  %s · %s %s on %s nodes · %d replicas of tp %d, pp %d · %.3g requests/s at the SLO\n"+
+			"first token %s, %s per further token · %s an hour (%s to %s, 80%%) · %s per node-hour at list, %s at the margin\n\n",
+			rank, where(c), units.Grouped(int64(c.Chips)), c.Chip, units.Grouped(int64(c.Nodes)), s.Replicas, p.TP, p.PP, s.RequestsPerSec,
+			milliseconds(s.TTFT), milliseconds(s.TPOT), c.Cost.Short(), c.CostLow.Short(), c.CostHigh.Short(),
+			short(scheduler.Decimal{Rate: c.ListRate}), short(scheduler.Decimal{Rate: c.MarginalRate}))
+	}
 	return fmt.Sprintf("%d  %s · %s %s on %s · dp %d, tp %d, pp %d, ep %d, cp %d, micro-batch %d\n"+
 		"%s tok/s · %s · %s (%s to %s, 80%%) · %s per node-hour at list, %s at the margin\n\n",
 		rank, where(c), units.Grouped(int64(c.Chips)), c.Chip, plural(c.Nodes, "node", "nodes"), p.DP, p.TP, p.PP, p.EP, p.CP, p.MicroBatch,

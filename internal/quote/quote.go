@@ -221,7 +221,7 @@ func uncertainty(candidates []*scheduler.RankedCandidate) string {
 		if width(second) > width(first) {
 			measure = second
 		}
-		return fmt.Sprintf("1 and %d are within each other's error: one measured step of %s on %s would settle it", i+2, measure.Chip, measure.InstanceType)
+		return fmt.Sprintf("1 and %d are within each other's error: one measurement of %s on %s would settle it", i+2, measure.Chip, measure.InstanceType)
 	}
 	return ""
 }
