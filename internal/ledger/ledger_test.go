@@ -51,6 +51,20 @@ func source(entries []Entry) Source {
 
 func whole(a fleet.Attempt) []Entry { return UsageEntries(a, "lab", a.Started, a.Ended, a.Ended) }
 
+// An attempt that has not started has cost nothing, whenever one asks.
+func TestNothingAccruesBeforeTheStart(t *testing.T) {
+	waiting := attempt()
+	waiting.Started, waiting.Ended = time.Time{}, time.Time{}
+	for _, until := range []time.Time{start(), start().Add(time.Hour), {}} {
+		if got := Accrued(waiting, until); got.Micros != 0 || got.Currency != units.USD {
+			t.Errorf("until %s: %s", until, got)
+		}
+	}
+	if got := Accrued(attempt(), start().Add(-time.Hour)); got.Micros != 0 {
+		t.Errorf("an hour before the start: %s", got)
+	}
+}
+
 func TestUsageEntriesAreCutAtHours(t *testing.T) {
 	a := attempt()
 	var got []string

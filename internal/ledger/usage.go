@@ -17,6 +17,9 @@ const (
 // Accrued is what the attempt cost from its start until then, at its rate,
 // rounded once. It is zero before the start and stays what it was at the end.
 func Accrued(a fleet.Attempt, until time.Time) units.Amount {
+	if a.Started.IsZero() {
+		return units.Amount{Currency: a.Rate.Currency}
+	}
 	return accrued(a, a.Rate, within(a, until))
 }
 

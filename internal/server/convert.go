@@ -17,14 +17,6 @@ func wireRate(r units.Rate) v1.Money {
 	return v1.Money{Amount: v1.Decimal(r.Decimal()), Currency: string(r.Currency)}
 }
 
-// accrued is what an attempt cost until now: nothing before it started.
-func accrued(a fleet.Attempt, now time.Time) units.Amount {
-	if a.Started.IsZero() {
-		return units.Amount{Currency: a.Rate.Currency}
-	}
-	return ledger.Accrued(a, now)
-}
-
 // wireRun is a run with what its attempts add to it.
 func wireRun(run fleet.Run, attempts []fleet.Attempt, now time.Time, checkpoints string) (v1.Run, error) {
 	out := v1.Run{
@@ -43,7 +35,7 @@ func wireRun(run fleet.Run, attempts []fleet.Attempt, now time.Time, checkpoints
 			out.Started = a.Started
 		}
 		var err error
-		if cost, err = cost.Add(accrued(a, now)); err != nil {
+		if cost, err = cost.Add(ledger.Accrued(a, now)); err != nil {
 			return out, err
 		}
 		out.CostImputed = out.CostImputed || a.Imputed
@@ -72,7 +64,7 @@ func wireAttempt(a fleet.Attempt, now time.Time) v1.Attempt {
 	return v1.Attempt{
 		Number: a.Number, Epoch: a.Epoch, Pool: a.Pool, State: string(a.State), Nodes: a.Nodes, Ranks: a.Ranks,
 		Chip: a.Chip, Chips: a.Chips, Cores: a.Cores, Rate: wireAmount(a.Rate.ForHours(a.Nodes, time.Hour)), Created: a.Created, Started: a.Started, Ended: a.Ended,
-		ExitCode: a.Exit, Reason: a.Reason, Cost: wireAmount(accrued(a, now)), Imputed: a.Imputed,
+		ExitCode: a.Exit, Reason: a.Reason, Cost: wireAmount(ledger.Accrued(a, now)), Imputed: a.Imputed,
 		Progress: wireProgress(a.Progress),
 	}
 }
