@@ -23,6 +23,7 @@ func ParseHuggingFace(file string, data []byte) (Model, error) {
 	if len(data) > maxConfig {
 		return Model{}, spec.Faults{{File: file, Message: fmt.Sprintf("the file has %d bytes; at most %d are read", len(data), maxConfig)}}
 	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // the byte order mark of some editors
 	c := &config{file: file, data: data}
 	if err := json.Unmarshal(data, &c.fields); err != nil || c.fields == nil {
 		return Model{}, spec.Faults{jsonFault(file, data, err)}

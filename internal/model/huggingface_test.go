@@ -67,6 +67,21 @@ func TestImportReadsAsPreset(t *testing.T) {
 	}
 }
 
+// Editors on Windows begin a file with a byte order mark.
+func TestImportSkipsAByteOrderMark(t *testing.T) {
+	plain, err := ParseHuggingFace("config.json", []byte(configs["llama-2-7b"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	marked, err := ParseHuggingFace("config.json", []byte("\xef\xbb\xbf"+configs["llama-2-7b"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(plain, marked); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestImportFaults(t *testing.T) {
 	for name, c := range map[string]struct{ data, want string }{
 		"not json": {"{\n  \"model_type\": llama}", `c.json:2:17: not valid JSON`},
