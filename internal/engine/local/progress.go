@@ -52,13 +52,25 @@ func (b *progressBook) offer(line []byte) bool {
 	if !bytes.HasPrefix(bytes.TrimSpace(object), []byte{'{'}) || json.Unmarshal(object, &next) != nil {
 		return false
 	}
-	if min(next.Step, next.Steps, next.Tokens, next.CheckpointStep) < 0 || next.TokensPerSecond < 0 {
-		return false // counts from 0 up
+	if !credible(next) {
+		return false
 	}
 	next.At = time.Now().UTC()
 	b.note(next)
 	b.last, b.dirty = next, true
 	return true
+}
+
+// mostCounted bounds what a rank may report of anything counted: no training
+// counts a thousandth of it, and sums of a few such numbers still fit 64 bits.
+const mostCounted = 1e18
+
+// credible reports whether the figures can be: counts from 0 up, and a speed
+// that is a number. Other lines stay in the log, where they are seen.
+func credible(p fleet.Progress) bool {
+	return min(p.Step, p.Steps, p.Tokens, p.CheckpointStep) >= 0 &&
+		max(p.Step, p.Steps, p.Tokens, p.CheckpointStep) <= mostCounted &&
+		p.TokensPerSecond >= 0 && p.TokensPerSecond <= mostCounted
 }
 
 // note adds a point to the history.

@@ -94,6 +94,25 @@ func TestNegativeProgressIsRefused(t *testing.T) {
 	}
 }
 
+// Figures beyond what any training counts are no progress either: what adds
+// them up or draws them would overflow.
+func TestAbsurdProgressIsRefused(t *testing.T) {
+	for _, object := range []string{
+		`{"step": 1000000000000000001}`, `{"step": 9223372036854775807}`, `{"steps": 2000000000000000000}`,
+		`{"tokens": 9223372036854775807}`, `{"checkpoint_step": 9223372036854775807}`,
+		`{"tokens_per_second": 1e19}`, `{"tokens_per_second": 1e999}`,
+	} {
+		book := newProgressBook()
+		if book.offer([]byte(progressMark + object)) {
+			t.Errorf("%s is taken as %+v", object, book.latest())
+		}
+	}
+	book := newProgressBook()
+	if !book.offer([]byte(progressMark + `{"step": 1000000000000000000, "tokens": 1000000000000000000, "tokens_per_second": 1e12}`)) {
+		t.Error("the largest figures are refused")
+	}
+}
+
 func FuzzProgress(f *testing.F) {
 	for _, seed := range []string{`@yard {}`, `@yard {"step": 1e3}`, `@yard {"loss": 1e999}`, `@yard {`, `@yard [1]`, `@yard`, "@yard {\"at\": \"x\"}", ``} {
 		f.Add([]byte(seed))
