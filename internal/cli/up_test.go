@@ -264,7 +264,7 @@ variants:
 `)
 	b.must(0, "run", flood)
 	run = b.runs()[0]
-	if !strings.Contains(run.AttemptList[0].Reason, "log lines cut by the bound") {
+	if !strings.Contains(run.AttemptList[0].Reason, "log lines were not kept: over the bound") {
 		t.Errorf("reason: %q", run.AttemptList[0].Reason)
 	}
 	log := b.must(0, "logs", run.ID)

@@ -98,5 +98,5 @@ type Status struct {
 	Lost     bool      // the engine lost sight of it: nothing of it runs, but code and end are its best guess
 	Reason   string    // for people: "rank 3 exited 1", "killed: out of memory", …
 	Progress fleet.Progress
-	LogLost  int64 // log lines cut by the bound, all ranks
+	LogLost  int64 // log lines not kept, all ranks: over the bound, or the disk was full
 }

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"strings"
@@ -27,8 +28,9 @@ type Request struct {
 const defaultProject = "default"
 
 // Submit validates the file and queues a run of it. A request whose key is
-// known returns the run that it made before. Faults of the file are returned
-// whole, and nothing is queued then.
+// known returns the run that it made before; where it asks for something else
+// than that run, it is a conflict. Faults of the file are returned whole, and
+// nothing is queued then.
 func (l *Loop) Submit(ctx context.Context, request Request) (fleet.Run, error) {
 	now := l.Clock()
 	parsed, err := l.Parse(request.File, request.Content, now)
@@ -64,8 +66,9 @@ func (l *Loop) Submit(ctx context.Context, request Request) (fleet.Run, error) {
 		if request.Key != "" {
 			known, err := tx.RunBySubmission(request.Key)
 			if err == nil {
+				asked := run
 				run = known
-				return nil
+				return sameRequest(known, asked)
 			}
 			if !fault.Is(err, fault.NotFound) {
 				return err
@@ -100,6 +103,23 @@ func (l *Loop) placeable(ctx context.Context, w *workload.Workload) error {
 		return nil // no pool could be observed now: nothing is known against it
 	}
 	return fault.Newf(fault.NoCapacity, "no connected pool can take it: %s; nothing was started (yard run --wait queues it until one can)", strings.Join(obstacles, "; "))
+}
+
+// sameRequest refuses a key that made another run than the one asked for: its
+// sender would follow a run that is not theirs.
+func sameRequest(known, asked fleet.Run) error {
+	var differs string
+	switch {
+	case !bytes.Equal(known.Spec, asked.Spec):
+		differs = "content"
+	case known.Project != asked.Project:
+		differs = "project"
+	case known.Priority != asked.Priority:
+		differs = "priority"
+	default:
+		return nil
+	}
+	return fault.Newf(fault.Conflict, "this key already submitted run %s, whose %s differs; another request needs another key", known.ID, differs)
 }
 
 // freeID names a run after its workload, with random digits that no other run has.

@@ -237,6 +237,47 @@ func TestStopEndsARunInEveryState(t *testing.T) {
 	})
 }
 
+// A key stands for one request: the same again is the run that it made, another
+// under the same key is refused, so that nobody takes one run for another.
+func TestAKeyStandsForOneRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, always(script{takes: time.Hour}))
+		first := r.submit("a")
+		if again := r.submit("a"); again.ID != first.ID {
+			t.Errorf("the same again: run %s, not %s", again.ID, first.ID)
+		}
+		five := 5
+		for name, change := range map[string]func(*Request){
+			"content":  func(q *Request) { q.Content = []byte(file + "    # another\n") },
+			"project":  func(q *Request) { q.Project = "other" },
+			"priority": func(q *Request) { q.Priority = &five },
+		} {
+			request := Request{Key: "a", File: "job.yaml", Content: []byte(file), Dir: "/work"}
+			change(&request)
+			run, err := r.loop.Submit(context.Background(), request)
+			if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), first.ID) || !strings.Contains(err.Error(), name) {
+				t.Errorf("another %s under the same key: run %q, %v", name, run.ID, err)
+			}
+		}
+		if n := len(r.store.state.runs); n != 1 {
+			t.Errorf("%d runs", n)
+		}
+	})
+}
+
+// Log lines that are missing may have been cut, or the disk had no room: the
+// reason claims no more than is known.
+func TestTheReasonTellsOfMissingLogLines(t *testing.T) {
+	s := sight{
+		run: fleet.Run{ID: "r"}, attempt: fleet.Attempt{Run: "r", Number: 1, State: fleet.AttemptRunning},
+		status: engine.Status{State: engine.Exited, LogLost: 7},
+	}
+	o := settle(s, 0, time.Now(), DefaultPolicy())
+	if want := "7 log lines were not kept: over the bound, or the disk was full"; o.attempt.Reason != want {
+		t.Errorf("reason %q; want %q", o.attempt.Reason, want)
+	}
+}
+
 // A project and a priority given beside the file follow the file's own rules: a
 // priority near the largest number would wrap around as the run waits.
 func TestStandingBesideTheFileIsChecked(t *testing.T) {

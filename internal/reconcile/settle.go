@@ -70,7 +70,7 @@ func (o outcome) exit(status engine.Status, best int64, now time.Time, policy Po
 	o.attempt.Exit, o.attempt.Reason, o.attempt.Progress = status.ExitCode, status.Reason, status.Progress
 	o.meterTo = o.attempt.Ended
 	if status.LogLost > 0 {
-		o.attempt.Reason = join(o.attempt.Reason, fmt.Sprintf("%d log lines cut by the bound", status.LogLost))
+		o.attempt.Reason = join(o.attempt.Reason, fmt.Sprintf("%d log lines were not kept: over the bound, or the disk was full", status.LogLost))
 	}
 	switch {
 	case o.run.StopAsked && (status.Stopped || status.ExitCode != 0):
