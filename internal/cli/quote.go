@@ -413,12 +413,12 @@ func quoteFooter(q *quote.Quote, pools []fleet.Pool, file string) string {
 		sites[p.Site] = true
 	}
 	if len(sites) == 1 {
-		b.WriteString("Only `local` is connected.   ")
+		b.WriteString("Only `local` is connected.\n")
 	}
 	if q.Feasible == 0 {
 		b.WriteString("Nothing is feasible: loosen the deadline, the budget, place or the SLO, or add variants.\n")
 		return b.String()
 	}
-	fmt.Fprintf(&b, "# counts every size and region; shown is the best of each place (all: --all).   Why is 1 first? yard quote %s --explain 1\n", file)
+	fmt.Fprintf(&b, "# counts every size and region; shown is the best of each place (all: --all)\nWhy is 1 first? yard quote %s --explain 1\n", file)
 	return b.String()
 }
