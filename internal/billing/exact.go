@@ -255,6 +255,10 @@ func share(total int64, weights []num) []int64 {
 	if len(parts) == 0 {
 		return parts
 	}
+	if len(parts) == 1 {
+		parts[0] = total
+		return parts
+	}
 	var sum num
 	for _, w := range weights {
 		sum = sum.add(w)

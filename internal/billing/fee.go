@@ -140,8 +140,11 @@ func (b *Book) cohortFee(cohort []int) feeOf {
 	return fees
 }
 
-// feeWeights divides a cohort's fee among its members by what each costs.
-func (b *Book) feeWeights(cohort []int) []num {
+// feeShares divides a cohort's fee among its members by what each costs.
+func (b *Book) feeShares(cohort []int, fee int64) []int64 {
+	if len(cohort) == 1 {
+		return []int64{fee}
+	}
 	weights := make([]num, len(cohort))
 	for i, m := range cohort {
 		if c := b.clauses[m]; c.Ramp != nil {
@@ -151,7 +154,7 @@ func (b *Book) feeWeights(cohort []int) []num {
 			weights[i] = up.add(per)
 		}
 	}
-	return weights
+	return share(fee, weights)
 }
 
 // spreadOver returns the part of a sum that belongs to the hour when it is

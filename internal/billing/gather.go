@@ -91,7 +91,12 @@ func (c *clause) committed(window int) num {
 }
 
 // floor is the quantity of a window that take-or-pay charges in any case.
-func (c *clause) floor() num {
+func (c *clause) floor() num { return c.least }
+
+func (c *clause) floorOf() num {
+	if c.TakeOrPay == nil {
+		return num{}
+	}
 	quantity := numOf(c.TakeOrPay.Quantity.Exact())
 	if c.TakeOrPay.Floor == nil {
 		return quantity

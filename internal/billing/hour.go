@@ -237,7 +237,7 @@ func (w *waterfall) bookFees(cohort []int, fees cohortFees, sizes []num) {
 			sizes[i] = w.clauses[m].capacity(w.clauses[m].from)
 		}
 	}
-	for i, micros := range share(fees.billed, w.feeWeights(cohort)) {
+	for i, micros := range w.feeShares(cohort, fees.billed) {
 		if micros != 0 {
 			w.charge(cohort[i], Fee, -1, sizes[i].div(w.clauses[cohort[i]].ownSize()), 0, micros, 0)
 			w.out.fees = append(w.out.fees, feeUse{cohort[i], micros})

@@ -25,6 +25,8 @@ type clause struct {
 	terminated bool    // ended early: what was committed beyond is the termination fee's matter
 	ends       []int64 // ends of the windows over which it accumulates
 	feesOf     []bool  // by clause: whether its fees are this one's concern
+	full       num     // capacity of a full hour; of a ramp it varies
+	least      num     // take-or-pay: quantity of a window that is charged in any case
 }
 
 func (c *clause) active(hour int64) bool { return c.from < hour+hourSeconds && c.to > hour }
@@ -142,6 +144,7 @@ func newClause(c *contract.Contract, inner *contract.Clause) *clause {
 			contract.AzurePlan: "azure", contract.GCPPlan: "gcp"}[inner.SavingsPlan.Type]
 	}
 	out.ends = windowEnds(out)
+	out.full, out.least = out.fullHour(), out.floorOf()
 	return out
 }
 
@@ -288,11 +291,16 @@ func planYears(c *clause) int {
 // capacity returns what the commitment covers in a full hour, in its own
 // units: instances, normalised units, or dollars of its basis.
 func (c *clause) capacity(hour int64) num {
+	if c.Ramp != nil {
+		return c.obligation(hour)
+	}
+	return c.full
+}
+
+func (c *clause) fullHour() num {
 	switch {
 	case c.CapacityBlock != nil:
 		return numOf(c.CapacityBlock.Count.Exact())
-	case c.Ramp != nil:
-		return c.obligation(hour)
 	case c.ReservedInstances != nil:
 		return numOf(c.ReservedInstances.Count.Exact()).mul(c.sizeOf(c.ReservedInstances.InstanceType))
 	case c.SavingsPlan != nil:

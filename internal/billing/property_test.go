@@ -318,7 +318,8 @@ func TestMarginalTelescopes(t *testing.T) {
 		before, sum := total(book), int64(0)
 		path := drawUsage(t, []string{"a", "b"}, 4)
 		for i := range path {
-			path[i].to = path[i].from.Truncate(time.Hour).Add(time.Hour)
+			path[i].from = path[i].from.Truncate(time.Hour) // a marginal price is one of a whole hour
+			path[i].to = path[i].from.Add(time.Hour)
 			m, err := book.Marginal(path[i].line, path[i].from, path[i].quantity)
 			if err != nil {
 				t.Fatal(err)
