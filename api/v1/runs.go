@@ -4,10 +4,10 @@ import "time"
 
 // Submission asks for a run of a workload file.
 type Submission struct {
-	Key      string `json:"key,omitempty" doc:"idempotency key: the same key submits once, however often it is sent"`
-	File     string `json:"file" doc:"name of the workload file, for messages"`
+	Key      string `json:"key,omitempty" maxLength:"256" doc:"idempotency key: the same key submits once, however often it is sent; with another content, project or priority it is a conflict"`
+	File     string `json:"file" maxLength:"4096" doc:"name of the workload file, for messages"`
 	Content  string `json:"content" doc:"the workload file itself (YAML)"`
-	Dir      string `json:"dir,omitempty" doc:"absolute directory where engines on this machine start the ranks"`
+	Dir      string `json:"dir,omitempty" maxLength:"4096" doc:"absolute directory where engines on this machine start the ranks"`
 	Project  string `json:"project,omitempty" doc:"overrides the file's project"`
 	Priority *int   `json:"priority,omitempty" doc:"overrides the file's priority"`
 	Wait     bool   `json:"wait,omitempty" doc:"queue it also where no pool that is connected now can ever take it; otherwise that is refused"`

@@ -12,6 +12,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/store"
+	"github.com/switchyard-ai/switchyard/internal/workload"
 )
 
 func (s *server) routePlaces(api huma.API) {
@@ -121,7 +122,18 @@ func (s *server) setQuota(ctx context.Context, in *struct {
 	Project string `path:"project" minLength:"1" maxLength:"100"`
 	Body    v1.QuotaChange
 }) (*body[v1.QuotaList], error) {
-	err := s.Store.Update(ctx, func(tx store.Tx) error { return tx.PutQuota(in.Project, in.Body.Chips) })
+	err := s.Store.Update(ctx, func(tx store.Tx) error {
+		quotas, err := tx.Quotas()
+		if err != nil {
+			return err
+		}
+		if _, known := quotas[in.Project]; !known || in.Body.Chips >= 0 { // any that is there can be removed
+			if err := workload.CheckStanding(in.Project, 0); err != nil {
+				return err
+			}
+		}
+		return tx.PutQuota(in.Project, in.Body.Chips)
+	})
 	if err != nil {
 		return nil, err
 	}

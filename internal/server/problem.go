@@ -2,8 +2,10 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -34,6 +36,47 @@ func Problem(err error) *v1.Problem {
 		}
 	}
 	return problem
+}
+
+// Bounds on what a problem repeats of a request that does not fit the API: a
+// client knows what it sent, and need not be sent all of it back.
+const (
+	mostMisfits = 10  // of all that is wrong in it
+	mostEchoed  = 200 // bytes of each
+)
+
+// boundProblem turns what the HTTP library says of a request that does not fit
+// the API into a problem like all others, without the values that it echoes.
+func boundProblem(_ huma.Context, _ string, value any) (any, error) {
+	misfit, ok := value.(*huma.ErrorModel)
+	if !ok {
+		return value, nil
+	}
+	problem := &v1.Problem{Title: misfit.Title, Status: misfit.Status, Detail: clip(misfit.Detail)}
+	problem.Kind = string(problem.FaultKind())
+	for i, detail := range misfit.Errors {
+		if i == mostMisfits {
+			problem.Detail += fmt.Sprintf("; and %d more", len(misfit.Errors)-i)
+			break
+		}
+		if detail == nil {
+			continue
+		}
+		what := clip(detail.Message)
+		if detail.Location != "" {
+			what = clip(detail.Location) + ": " + what
+		}
+		problem.Detail += "; " + what
+	}
+	return problem, nil
+}
+
+// clip shortens text to what a problem repeats, at a whole character.
+func clip(text string) string {
+	if len(text) <= mostEchoed {
+		return text
+	}
+	return strings.ToValidUTF8(text[:mostEchoed], "") + "..."
 }
 
 func statusOf(kind fault.Kind) int {

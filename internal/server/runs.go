@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -31,6 +33,9 @@ type RunPath struct {
 
 func (s *server) submit(ctx context.Context, in *struct{ Body v1.Submission }) (*body[v1.RunDetail], error) {
 	b := in.Body
+	if err := checkSubmission(b); err != nil {
+		return nil, err
+	}
 	run, err := s.Loop.Submit(ctx, reconcile.Request{
 		Key: b.Key, File: b.File, Content: []byte(b.Content), Dir: b.Dir, Project: b.Project, Priority: b.Priority, Wait: b.Wait,
 	})
@@ -38,6 +43,18 @@ func (s *server) submit(ctx context.Context, in *struct{ Body v1.Submission }) (
 		return nil, err
 	}
 	return s.detail(ctx, run.ID)
+}
+
+// checkSubmission refuses names that no file system has: they would fail much
+// later, where a rank starts.
+func checkSubmission(b v1.Submission) error {
+	switch {
+	case strings.ContainsRune(b.File, 0):
+		return fault.Newf(fault.Invalid, "file: found %q; a name without a zero byte is valid", clip(b.File))
+	case b.Dir != "" && (!filepath.IsAbs(b.Dir) || strings.ContainsRune(b.Dir, 0)):
+		return fault.Newf(fault.Invalid, "dir: found %q; an absolute directory is valid", clip(b.Dir))
+	}
+	return nil
 }
 
 func (s *server) getRun(ctx context.Context, in *RunPath) (*body[v1.RunDetail], error) {

@@ -68,6 +68,7 @@ func newAPI(mux *http.ServeMux, services Services) huma.API {
 	config.CreateHooks = nil // no $schema fields in answers
 	config.DocsPath = ""     // its page would load scripts from elsewhere
 	config.SchemasPath = ""
+	config.Transformers = append(config.Transformers, boundProblem)
 	config.OnAddOperation = append(config.OnAddOperation, documentProblems)
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", Description: "the content of the file `token` in the state directory; not needed on the unix socket"},
