@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
@@ -45,6 +46,9 @@ func ReadTable(r io.Reader) (*Table, error) {
 			t.index[name] = i
 		}
 	}
+	if _, ok := t.index["chip"]; !ok {
+		return nil, fault.Newf(fault.Invalid, "no column chip in the header (%s); docs/estimator.md lists the columns", strings.Join(t.Columns, ","))
+	}
 	for {
 		record, err := reader.Read()
 		if errors.Is(err, io.EOF) {
@@ -82,6 +86,15 @@ func (r Row) Number(column string) float64 { return number(r.Text(column)) }
 
 // Whole is Number rounded down.
 func (r Row) Whole(column string) int { return whole(r.Text(column)) }
+
+// checkCount refuses a count that is given and is no whole number above 0.
+func (r Row) checkCount(column string) error {
+	text := r.Text(column)
+	if n := number(text); text != "" && (n < 1 || n != math.Trunc(n) || n > mostWhole) {
+		return fault.Newf(fault.Invalid, "%s: found %q; a whole number above 0 is needed", column, text)
+	}
+	return nil
+}
 
 // mostWhole bounds counts, so that products of a few stay within an int.
 const mostWhole = 1e9

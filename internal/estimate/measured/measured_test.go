@@ -214,3 +214,15 @@ func FuzzRows(f *testing.F) {
 		}
 	})
 }
+
+func TestCountsThatAreNoCountsAreInvalid(t *testing.T) {
+	for _, chips := range []string{"0", "-4", "8.5"} {
+		tab := table(t, "model,chip,chips,tp,input_len,output_len,concurrency_or_batch\nLlama-3-8B,H100,"+chips+",1,512,128,8\n")
+		if _, err := ReadServing(tab.Rows[0]); err == nil || !strings.Contains(err.Error(), "chips: found") {
+			t.Errorf("%s chips: %v", chips, err)
+		}
+	}
+	if _, err := ReadTable(strings.NewReader("a,b\n1,2\n")); err == nil || !strings.Contains(err.Error(), "no column chip") {
+		t.Errorf("a table of something else: %v", err)
+	}
+}

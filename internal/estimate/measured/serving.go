@@ -87,6 +87,9 @@ func ReadServing(row Row) (Serving, error) {
 	if guess != "" {
 		s.Assumed = append(s.Assumed, guess)
 	}
+	if err := row.checkCount("chips"); err != nil {
+		return s, err
+	}
 	s.Cluster = rowCluster(row, k, note)
 	j := &s.Job
 	j.Model, j.Precision = m, Precision(row.Text("precision"))

@@ -39,6 +39,9 @@ func ReadTraining(row Row) (Training, error) {
 	if guess != "" {
 		t.Assumed = append(t.Assumed, guess)
 	}
+	if err := row.checkCount("chips"); err != nil {
+		return t, err
+	}
 	t.Cluster = rowCluster(row, k, note)
 	if t.Cluster.Chips == 0 {
 		return t, fault.New(fault.Invalid, "chips: not given")
