@@ -53,11 +53,11 @@ func (c column) csv(row *Row) string {
 	switch c.kind {
 	case moneyColumn:
 		if money := c.money(row); money != nil {
-			return trimZeros(money.Decimal())
+			return withPoint(money.Decimal())
 		}
 	case numberColumn:
 		if number := *c.number(row); number != nil {
-			return trimZeros(number.FloatString(numberScale))
+			return withPoint(number.FloatString(numberScale))
 		}
 	case timeColumn:
 		return c.time(row).UTC().Format("2006-01-02T15:04:05Z")
@@ -65,6 +65,15 @@ func (c column) csv(row *Row) string {
 		return *c.text(row)
 	}
 	return ""
+}
+
+// withPoint shortens a decimal but keeps its point: readers that infer types
+// take a column of whole numbers for integers.
+func withPoint(text string) string {
+	if text = trimZeros(text); strings.Contains(text, ".") {
+		return text
+	}
+	return text + ".0"
 }
 
 func trimZeros(text string) string {

@@ -176,7 +176,7 @@ func compareForms(t *testing.T, asCSV, asParquet []byte, rows int, billed int64)
 			case name == "PricingQuantity":
 				scaled := new(big.Int).SetBytes(value.ByteArray())
 				number := new(big.Rat).SetFrac(scaled, new(big.Int).Exp(big.NewInt(10), big.NewInt(numberScale), nil))
-				if text := trimZeros(number.FloatString(numberScale)); text != want {
+				if text := withPoint(number.FloatString(numberScale)); text != want {
 					t.Fatalf("row %d: %s is %s, and %s in CSV", n, name, text, want)
 				}
 			case name == "ChargeDescription" && string(value.ByteArray()) != want:
