@@ -68,7 +68,10 @@ type Gang struct {
 	Image   string            `json:"image,omitempty"`
 	Dir     string            `json:"dir,omitempty"` // working directory, for engines on this machine; "" is the scratch folder
 	Env     map[string]string `json:"env"`           // rendezvous variables are the engine's to add
-	LogCap  int64             `json:"log_cap"`       // bytes of log kept per rank; what is cut is counted; 0 is the engine's default
+	// Secrets are further variables. An engine keeps their values no longer
+	// than until the ranks have begun, and never with the rest of the gang.
+	Secrets map[string]string `json:"-"`
+	LogCap  int64             `json:"log_cap"` // bytes of log kept per rank; what is cut is counted; 0 is the engine's default
 
 	// Grace is the time between SIGTERM and SIGKILL of the other ranks when
 	// one rank's failure ends the attempt; 0 is the engine's default.

@@ -144,12 +144,15 @@ func TestARunSucceedsAndIsBooked(t *testing.T) {
 		r.verify()
 		gang := r.engine.gangs[attempts[0].Key()]
 		for name, want := range map[string]string{
-			"A": "b", "TOKEN": "s3cret", "YARD_RUN": run.ID, "YARD_ATTEMPT": "1", "YARD_EPOCH": "1",
+			"A": "b", "YARD_RUN": run.ID, "YARD_ATTEMPT": "1", "YARD_EPOCH": "1",
 			"YARD_CHECKPOINT_DIR": r.loop.Checkpoints(run.ID),
 		} {
 			if gang.Env[name] != want {
 				t.Errorf("%s=%q, want %q", name, gang.Env[name], want)
 			}
+		}
+		if gang.Secrets["TOKEN"] != "s3cret" || gang.Env["TOKEN"] != "" {
+			t.Errorf("a secret is no plain variable: %v %v", gang.Env, gang.Secrets)
 		}
 		if gang.Dir != "/work" || gang.Ranks != 1 {
 			t.Errorf("gang %+v", gang.Gang)

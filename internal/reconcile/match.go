@@ -221,7 +221,7 @@ func (l *Loop) gang(run fleet.Run, attempt fleet.Attempt, pool fleet.Pool) (engi
 	if !ok {
 		return engine.Gang{}, fault.Newf(fault.Invalid, "no %s variant for pool %s", family, pool.ID())
 	}
-	env := map[string]string{}
+	env, secrets := map[string]string{}, map[string]string{}
 	for name, value := range variant.Env {
 		env[name] = value
 	}
@@ -230,7 +230,7 @@ func (l *Loop) gang(run fleet.Run, attempt fleet.Attempt, pool fleet.Pool) (engi
 		if err != nil {
 			return engine.Gang{}, err
 		}
-		env[secret.Name] = value
+		secrets[secret.Name] = value
 	}
 	env["YARD_RUN"] = run.ID
 	env["YARD_ATTEMPT"] = strconv.Itoa(attempt.Number)
@@ -245,7 +245,7 @@ func (l *Loop) gang(run fleet.Run, attempt fleet.Attempt, pool fleet.Pool) (engi
 	}
 	return engine.Gang{
 		Key: attempt.Key(), Run: run.ID, Pool: pool.Name, Nodes: attempt.Nodes, Ranks: attempt.Ranks,
-		Command: variant.Command, Image: variant.Image, Dir: run.Dir, Env: env,
+		Command: variant.Command, Image: variant.Image, Dir: run.Dir, Env: env, Secrets: secrets,
 		LogCap: l.Policy.LogCap, Grace: l.Policy.Grace,
 	}, nil
 }

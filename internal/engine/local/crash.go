@@ -14,7 +14,7 @@ const crashVariable = "YARD_CRASH_AT"
 // one of them dies there by SIGKILL.
 func CrashPoints() []string {
 	return []string{
-		"start:before-gang", "start:after-gang", "start:after-spawn", "start:after-ready",
+		"start:before-gang", "start:after-secrets", "start:after-gang", "start:after-spawn", "start:after-ready",
 		"stop:before-request", "stop:after-request",
 		"forget:after-fence", "forget:after-rename", "forget:after-remove",
 		"shim:unlocked", "shim:locked", "shim:reserved", "shim:started", "shim:first-rank", "shim:ranks",

@@ -24,9 +24,11 @@ import (
 // scriptVariable hands the ranks' script to a process that acts.
 const scriptVariable = "ACT_SCRIPT"
 
+// Both need the gang's secret, however often yard and shims die before.
 const (
-	stays  = "echo began; sleep 600"
-	leaves = "echo began"
+	stays  = "test ${#TOKEN} = 15 && echo began; sleep 600"
+	leaves = "test ${#TOKEN} = 15 && echo began"
+	token  = "hunter2-hunter2" // of 15 characters; not in the script, which is kept
 )
 
 // act does one step of yard, in a process of its own.
@@ -43,7 +45,29 @@ func act(step, dir string) error {
 	return fault.Newf(fault.Invalid, "no step %q", step)
 }
 
-func crashGang(script string) engine.Gang { return enginetest.Shell("crash", 3, script) }
+func crashGang(script string) engine.Gang {
+	gang := enginetest.Shell("crash", 3, script)
+	gang.Secrets = map[string]string{"TOKEN": token}
+	return gang
+}
+
+// wantNoSecret checks that no file of the engine holds the gang's secret.
+func wantNoSecret(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if bytes.Contains(data, []byte(token)) {
+			t.Errorf("%s keeps the secret", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
 
 // actAndCrash does one step of yard in a process that dies at the crash point,
 // or whose shim does, and reports whether it died itself.
@@ -87,6 +111,7 @@ func TestCrashOfTheStarter(t *testing.T) {
 				enginetest.AwaitLog(t, e, "crash", rank, "began")
 			}
 			wantBegan(t, e, 1)
+			wantNoSecret(t, dir) // while the gang runs
 		})
 	}
 }
@@ -223,6 +248,7 @@ func wantNothingLeft(t *testing.T, dir string) {
 	if pids := processesOf(t, dir); len(pids) > 0 {
 		t.Errorf("processes %v of the gang still run", pids)
 	}
+	wantNoSecret(t, dir)
 }
 
 // processesOf finds processes by the scratch folder in their environment.

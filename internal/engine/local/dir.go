@@ -20,6 +20,7 @@ type gangDir string
 
 const (
 	gangFile     = "gang.json"
+	secretsFile  = "secrets.json"
 	stopFile     = "stop.json"
 	lockFile     = "shim.lock"
 	startedFile  = "started.json"
@@ -87,6 +88,23 @@ func (d gangDir) gang() (engine.Gang, error) {
 	var gang engine.Gang
 	_, err := readJSON(d.file(gangFile), &gang)
 	return gang, err
+}
+
+// secrets reads the gang's secrets, which are there until its commands begin.
+func (d gangDir) secrets() (map[string]string, error) {
+	var secrets map[string]string
+	_, err := readJSON(d.file(secretsFile), &secrets)
+	return secrets, err
+}
+
+// dropSecrets removes the gang's secrets. It is called once no command can
+// begin any more, and again where a shim died before it could.
+func (d gangDir) dropSecrets() error {
+	err := os.Remove(d.file(secretsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // started reads when the gang's commands began, and whether they did. A record

@@ -11,7 +11,8 @@
 //	fenced/KEY         this key may not start: stopped before it was known, or forgotten
 //	forgotten/KEY/     what was kept of it, while it is removed
 //	gangs/KEY/
-//	  gang.json        what to run; once here, the gang is accepted (Start)
+//	  secrets.json     values of the gang's secrets; gone before a command begins (Start)
+//	  gang.json        what to run, without them; once here, the gang is accepted (Start)
 //	  stop.json        it was asked to stop (Stop)
 //	  shim.lock        locked by the shim for its life; touched as its heartbeat
 //	  started.json     written before the first command begins (shim)

@@ -96,6 +96,12 @@ func (e *Engine) accept(ctx context.Context, gang engine.Gang) error {
 		if err := syncDir(filepath.Dir(string(dir))); err != nil {
 			return storageFault(err, "making the gang's folder")
 		}
+		if len(gang.Secrets) > 0 {
+			if err := replaceJSON(dir.file(secretsFile), gang.Secrets, durable); err != nil {
+				return storageFault(err, "handing over the gang's secrets")
+			}
+			crashAt("start:after-secrets")
+		}
 		return storageFault(replaceJSON(dir.file(gangFile), gang, durable), "recording the gang")
 	})
 }
@@ -140,6 +146,9 @@ func (e *Engine) Stop(ctx context.Context, key string, grace time.Duration) erro
 		}
 		if !dir.has(gangFile) {
 			over = true
+			if err := dir.dropSecrets(); err != nil { // of a Start that was cut short
+				return storageFault(err, "removing the gang's secrets")
+			}
 			return e.putFence(key)
 		}
 		return storageFault(replaceJSON(dir.file(stopFile), stopRecord{Grace: max(grace, 0)}, durable), "recording the stop")

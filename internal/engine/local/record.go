@@ -54,6 +54,7 @@ func lastEnd(exits []rankExit, otherwise time.Time) time.Time {
 }
 
 func (s *shim) write(exit exitRecord) error {
+	s.dropSecrets()
 	exit.Reason = exit.Reason[:min(len(exit.Reason), reasonLimit)]
 	slices.SortFunc(exit.Ranks, func(a, b rankExit) int { return a.Rank - b.Rank })
 	data, err := json.Marshal(exit)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -142,6 +143,9 @@ func (s *shim) run() error {
 	if s.dir.has(stopFile) {
 		return s.record(outcome{stopped: true, reason: "stopped before it began"})
 	}
+	if err := s.takeSecrets(); err != nil {
+		return s.record(outcome{code: 1, reason: fmt.Sprintf("not started: %s: %v", secretsFile, err)})
+	}
 	environ := rankEnviron(os.Environ(), s.gang, s.dir)
 	path, err := findCommand(s.gang.Command[0], s.gang.Dir, environ)
 	if err != nil {
@@ -159,6 +163,7 @@ func (s *shim) run() error {
 		return s.record(outcome{code: 1, reason: "not started: " + err.Error()})
 	}
 	crashAt("shim:started")
+	s.dropSecrets() // no shim begins the gang again: from here on they are in memory alone
 	s.startRanks(path, environ, port, signals)
 	crashAt("shim:ranks")
 	s.supervise(signals)
@@ -167,6 +172,26 @@ func (s *shim) run() error {
 	err = s.record(s.outcome)
 	crashAt("shim:recorded")
 	return err
+}
+
+// takeSecrets adds the gang's secrets to its variables.
+func (s *shim) takeSecrets() error {
+	secrets, err := s.dir.secrets()
+	if err != nil {
+		return err
+	}
+	env := map[string]string{}
+	maps.Copy(env, s.gang.Env)
+	maps.Copy(env, secrets)
+	s.gang.Env = env
+	return nil
+}
+
+// dropSecrets must not end the gang: its end tries again.
+func (s *shim) dropSecrets() {
+	if err := s.dir.dropSecrets(); err != nil {
+		fmt.Fprintln(os.Stderr, "removing the secrets:", err)
+	}
 }
 
 // startRanks starts every rank. Where one cannot be started, one fails, or the
