@@ -312,3 +312,27 @@ func TestFlagsAreChecked(t *testing.T) {
 		t.Error("--steps " + strconv.Itoa(o.steps) + " was taken")
 	}
 }
+
+// What no small GPT has is refused with the flag and its bound, before anything is read or made.
+func TestSizesAreBounded(t *testing.T) {
+	for want, args := range map[string][]string{
+		"dim 1000000000":      {"--dim", "1000000000"},
+		"layers 1000000000":   {"--layers", "1000000000"},
+		"heads 1000000000":    {"--heads", "1000000000", "--dim", "1000000000"},
+		"seq 100000000":       {"--seq", "100000000"},
+		"parameters":          {"--dim", "16384", "--layers", "1000"},
+		"a sequence through":  {"--seq", "32768", "--layers", "1000"},
+		"--batch 1000000000":  {"--batch", "1000000000"},
+		"--batch 0":           {"--batch", "0"},
+		"--steps 0":           {"--steps", "0"},
+		"--steps -1":          {"--steps", "-1"},
+		"--steps 10000000000": {"--steps", "10000000000"},
+	} {
+		if _, err := parseTrain(args); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v; want it to name %q", args, err, want)
+		}
+	}
+	if _, err := parseTrain(nil); err != nil {
+		t.Error(err)
+	}
+}

@@ -71,7 +71,29 @@ func parseTrain(args []string) (*options, error) {
 	if o.checkpointEvery < 1 {
 		return nil, fmt.Errorf("--checkpoint-every %d: it must be at least 1", o.checkpointEvery)
 	}
+	if err := o.check(f); err != nil {
+		return nil, err
+	}
 	return o, o.fromEnvironment(os.Getenv)
+}
+
+// Bounds far beyond what this example is for: more is a slip of the finger, and would end in want of memory or in silence.
+const (
+	maxBatch = 1 << 16
+	maxSteps = 1_000_000_000
+)
+
+// check refuses sizes before anything is made of them. Steps that are not given are chosen later.
+func (o *options) check(f *flag.FlagSet) error {
+	given := false
+	f.Visit(func(set *flag.Flag) { given = given || set.Name == "steps" })
+	switch {
+	case given && (o.steps < 1 || o.steps > maxSteps):
+		return fmt.Errorf("--steps %d: 1 to %d is valid", o.steps, maxSteps)
+	case o.batch < 1 || o.batch > maxBatch:
+		return fmt.Errorf("--batch %d: 1 to %d is valid", o.batch, maxBatch)
+	}
+	return o.shape.Validate()
 }
 
 func (o *options) fromEnvironment(get func(string) string) error {

@@ -18,8 +18,11 @@ import (
 	"github.com/switchyard-ai/switchyard/examples/gpt/train"
 )
 
-// rendezvousLimit is how long ranks wait for each other.
-const rendezvousLimit = 2 * time.Minute
+// Ranks wait so long for each other, and say after the shorter time that they do.
+const (
+	rendezvousLimit = 2 * time.Minute
+	rendezvousSlow  = 5 * time.Second
+)
 
 // probes is how many held-out sequences are scored at the end: enough for two digits, few enough for a second or two.
 const probes = 256
@@ -115,7 +118,12 @@ func (j *job) prepare(ctx context.Context) (*ring.Ring, error) {
 	}
 	meeting, done := context.WithTimeout(ctx, rendezvousLimit)
 	defer done()
-	peers, err := ring.Join(meeting, ring.Place{Rank: p.rank, Size: p.size, Master: p.master, Job: agreed})
+	slow := func() {
+		fmt.Fprintf(os.Stderr, "gpt train: rank %d of %d still waits to meet the others at %s; it gives up after %v\n", p.rank, p.size, p.master, rendezvousLimit)
+	}
+	peers, err := ring.Join(meeting, ring.Place{
+		Rank: p.rank, Size: p.size, Master: p.master, Job: agreed, Slow: slow, SlowAfter: rendezvousSlow,
+	})
 	if err != nil {
 		return nil, err
 	}

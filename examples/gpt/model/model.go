@@ -26,11 +26,34 @@ type Shape struct {
 	Seq    int `json:"seq"` // positions in a sequence
 }
 
+// Bounds of a shape: far beyond what trains on one machine in a day, and small enough that no size below overflows.
+const (
+	maxLayers = 1000
+	maxDim    = 1 << 14
+	maxHeads  = 1 << 10
+	maxSeq    = 1 << 15
+	maxParams = 1 << 30 // four arrays of so many float32: 16 GiB
+	maxActive = 1 << 30 // layers × seq × dim: what a sequence leaves behind for the backward pass
+)
+
 // Validate tells what is wrong with s.
 func (s Shape) Validate() error {
 	switch {
 	case s.Layers < 1 || s.Dim < 1 || s.Heads < 1 || s.Seq < 1:
 		return fmt.Errorf("layers %d, dim %d, heads %d, seq %d: each must be at least 1", s.Layers, s.Dim, s.Heads, s.Seq)
+	case s.Layers > maxLayers:
+		return fmt.Errorf("layers %d: at most %d are supported", s.Layers, maxLayers)
+	case s.Heads > maxHeads:
+		return fmt.Errorf("heads %d: at most %d are supported", s.Heads, maxHeads)
+	case s.Dim > maxDim:
+		return fmt.Errorf("dim %d: at most %d is supported", s.Dim, maxDim)
+	case s.Seq > maxSeq:
+		return fmt.Errorf("seq %d: at most %d is supported", s.Seq, maxSeq)
+	case s.Params() > maxParams:
+		return fmt.Errorf("layers %d of dim %d have %d parameters; at most %d are supported", s.Layers, s.Dim, s.Params(), maxParams)
+	case s.Layers*s.Seq*s.Dim > maxActive:
+		return fmt.Errorf("layers %d, seq %d, dim %d: a sequence through so many layers does not fit in memory; at most %d activations (layers × seq × dim) are supported",
+			s.Layers, s.Seq, s.Dim, maxActive)
 	case s.Dim%s.Heads != 0:
 		return fmt.Errorf("dim %d is not a multiple of heads %d", s.Dim, s.Heads)
 	case s.Dim/s.Heads%2 != 0:

@@ -15,6 +15,9 @@ type Place struct {
 	Rank, Size int
 	Master     string // host:port at which rank 0 listens
 	Job        string // what all ranks must agree on, compared at the rendezvous
+
+	Slow      func()        // called once if the others are not met after SlowAfter; may be nil
+	SlowAfter time.Duration // the time a healthy gang meets in
 }
 
 // hello is what a rank tells rank 0.
@@ -45,6 +48,9 @@ func Join(ctx context.Context, p Place) (*Ring, error) {
 	}
 	if p.Rank < 0 || p.Rank >= p.Size {
 		return nil, fmt.Errorf("rank %d of %d: ranks count from 0", p.Rank, p.Size)
+	}
+	if p.Slow != nil {
+		defer time.AfterFunc(p.SlowAfter, p.Slow).Stop()
 	}
 	r, err := join(ctx, p)
 	if err != nil {

@@ -149,3 +149,20 @@ func TestJoinGivesUpWithItsContext(t *testing.T) {
 		t.Fatal("rank 2 of 2 joined")
 	}
 }
+
+// A rank that nobody meets says so once, and gives up when its time is over.
+func TestAWaitingRankSaysSo(t *testing.T) {
+	for rank := range 2 {
+		ctx, giveUp := context.WithCancel(context.Background())
+		told := make(chan struct{}, 2)
+		slow := func() { told <- struct{}{}; giveUp() }
+		r, err := Join(ctx, Place{Rank: rank, Size: 2, Master: address(t), Slow: slow, SlowAfter: time.Millisecond})
+		if err == nil {
+			r.Close()
+			t.Fatalf("rank %d met somebody", rank)
+		}
+		if n := len(told); n != 1 {
+			t.Errorf("rank %d said %d times that it waits", rank, n)
+		}
+	}
+}
