@@ -110,19 +110,21 @@ func (d *Daemon) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	market := marketIn(offers)
 	metrics := server.NewMetrics(d.store)
 	checkpoints := func(run string) string { return filepath.Join(dir, "checkpoints", run) }
 	d.loop = reconcile.New(reconcile.Options{
 		Store: d.store, Engines: byName, EngineNames: kinds, Clock: clock.System, Log: d.options.Log,
 		Policy: d.policy(), Parse: d.parse, Secret: secretsIn(filepath.Join(dir, "secrets")),
 		Price: pricer(d.options.Config.LocalRate, likeIn(offers)), Random: random, Checkpoints: checkpoints,
-		Merit:    meritIn(offers),
+		Merit:    meritIn(market),
 		Interval: d.options.Config.Interval, SweepEvery: sweepEvery, PoolsEvery: poolsEvery,
 		Crash: crasher(os.Getenv(crashVariable)), Passed: metrics.Passed,
 	})
 	return d.serve(server.Services{
 		Store: d.store, Loop: d.loop, Engines: byName, EngineNames: kinds, Clock: clock.System, Log: d.options.Log,
 		Checkpoints: checkpoints, Version: d.options.Version, PID: os.Getpid(), Metrics: metrics.Handler(), Touched: d.touch,
+		Quote: d.quote(market),
 	})
 }
 

@@ -29,8 +29,7 @@ type Services struct {
 	PID         int
 	Metrics     http.Handler // may be nil
 	Touched     func()       // called at every request; may be nil
-	// More registers further operations on the same API, such as quotes; may be nil.
-	More func(huma.API)
+	Quote       Quoter
 }
 
 // server is the handlers' state: nothing but their services.
@@ -75,16 +74,15 @@ func newAPI(mux *http.ServeMux, services Services) huma.API {
 	}
 	config.Security = []map[string][]string{{"token": {}}}
 	config.Components.Schemas.RegisterTypeAlias(decimalType, floatType)
+	describeQuotes(config.Components.Schemas)
 	api := humago.New(mux, config)
 	s := &server{services}
 	s.routeRuns(api)
 	s.routeLogs(api)
 	s.routePlaces(api)
 	s.routeLedger(api)
+	s.routeQuotes(api)
 	s.routeState(api)
-	if services.More != nil {
-		services.More(api)
-	}
 	return api
 }
 
