@@ -77,3 +77,7 @@ calibrate: ## fit the estimator's constants to the shipped rows
 .PHONY: accuracy
 accuracy: ## write docs/accuracy.md and its plots
 	$(GO) run ./internal/estimate/accuracy/run
+
+.PHONY: bench-planner
+bench-planner: ## the planner against what people do now, into docs/planner-bench.md
+	$(GO) test -count=1 -timeout 90m -run TestBenchPlanner ./internal/planner -planner.bench $(CURDIR)/docs/planner-bench.md

@@ -1,0 +1,172 @@
+package planner_test
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/switchyard-ai/switchyard/internal/plan"
+	"github.com/switchyard-ai/switchyard/internal/planner"
+)
+
+var benchOut = flag.String("planner.bench", "", "run the comparison with what people do now and write it to this file")
+
+// unseen draws a future that no scenario of the buyers has: demand, prices by
+// provider and deliveries move together otherwise.
+func unseen(random *rand.Rand, n int) planner.Future {
+	factor := func(x float64) *float64 { return &x }
+	f := planner.Future{Name: fmt.Sprint("future ", n), Effects: []plan.Effect{{What: plan.Traffic, Factor: factor(math.Exp(0.3 * random.NormFloat64()))}}}
+	for _, provider := range []string{"aws", "azure", "gcp", "coreweave"} {
+		f.Effects = append(f.Effects, plan.Effect{What: plan.Price, Providers: []string{provider}, Factor: factor(math.Exp(0.12 * random.NormFloat64()))},
+			plan.Effect{What: plan.Supply, Providers: []string{provider}, Factor: factor(0.6 + 0.6*random.Float64())})
+	}
+	return f
+}
+
+// rule is a way to decide the first stage.
+type rule struct {
+	name string
+	play func(f planner.Future) (planner.Outcome, error)
+}
+
+// TestBenchPlanner compares the planner with what people do now, on ten
+// generated buyers and futures that nobody planned for. It is run by
+// `make bench-planner`.
+func TestBenchPlanner(t *testing.T) {
+	if *benchOut == "" {
+		t.Skip("run by make bench-planner")
+	}
+	s := solver(t)
+	const buyers, futures = 10, 6
+	options := planner.Options{Gap: 0.003}
+	costs := map[string][]float64{} // relative to the clairvoyant's mean of the buyer
+	tails := map[string][]float64{}
+	var order []string
+	var table strings.Builder
+	for n := range buyers {
+		b := buyer{seed: uint64(100 + n), months: 12, classes: 3, offers: 9, contracts: 6, scenarios: 5}
+		p := problem(t, b.yaml())
+		made, err := planner.Solve(t.Context(), s, p, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules := rulesOf(t, p, made, options)
+		random := rand.New(rand.NewPCG(uint64(n), 4242))
+		var drawn []planner.Future
+		for i := range futures {
+			drawn = append(drawn, unseen(random, i))
+		}
+		mean := map[string]float64{}
+		for _, r := range rules {
+			var all, probabilities []float64
+			for _, f := range drawn {
+				out, err := r.play(f)
+				if err != nil {
+					t.Fatalf("buyer %d, %s: %v", n, r.name, err)
+				}
+				all, probabilities = append(all, out.Spend+out.Lost), append(probabilities, 1.0/futures)
+			}
+			for _, c := range all {
+				mean[r.name] += c / futures
+			}
+			base := mean["clairvoyant"]
+			if n == 0 {
+				order = append(order, r.name)
+			}
+			costs[r.name] = append(costs[r.name], mean[r.name]/base)
+			tails[r.name] = append(tails[r.name], planner.CVaR(all, probabilities, 0.66)/base)
+		}
+		fmt.Fprintf(&table, "buyer %d: clairvoyant %.3g, plan +%.1f%%, on demand +%.1f%%\n", n, mean["clairvoyant"], 100*(mean["planner"]/mean["clairvoyant"]-1), 100*(mean["cheapest on demand"]/mean["clairvoyant"]-1))
+		t.Log(n)
+	}
+	writeComparison(t, order, costs, tails, table.String())
+}
+
+func writeComparison(t *testing.T, order []string, costs, tails map[string][]float64, detail string) {
+	average := func(x []float64) float64 {
+		sum := 0.0
+		for _, v := range x {
+			sum += v
+		}
+		return sum / float64(len(x))
+	}
+	var out strings.Builder
+	out.WriteString("Cost and CVaR (worst third) above the clairvoyant's mean, over ten buyers and six futures each, by billing.\n\n| rule | cost | CVaR |\n|---|---|---|\n")
+	best := math.Inf(1)
+	for _, name := range order {
+		c := average(costs[name]) - 1
+		fmt.Fprintf(&out, "| %s | +%.1f%% | %+.1f%% |\n", name, 100*c, 100*(average(tails[name])-1))
+		if name != "planner" && name != "clairvoyant" {
+			best = math.Min(best, c)
+		}
+	}
+	fmt.Fprintf(&out, "\nThe planner closes %.0f%% of the best rule's gap to the clairvoyant.\n\n```\n%s```\n", 100*(1-(average(costs["planner"])-1)/best), detail)
+	if err := os.WriteFile(*benchOut, []byte(out.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rulesOf lists the planner, the clairvoyant and what people do now.
+func rulesOf(t *testing.T, p *planner.Problem, made *plan.Plan, o planner.Options) []rule {
+	s := solver(t)
+	held := func(first *plan.FirstStage, only ...string) func(planner.Future) (planner.Outcome, error) {
+		return func(f planner.Future) (planner.Outcome, error) {
+			return planner.Play(t.Context(), s, p, first, f, only, o)
+		}
+	}
+	nothing := p.Nothing()
+	single, split := bestOf(t, p, made, o)
+	return []rule{
+		{"clairvoyant", held(nil)}, {"planner", held(&made.Choice)}, {"cheapest on demand", held(nothing)},
+		{"commit to last year's use", held(lastYear(t, p, o))}, {"single provider", single}, {"60/40 split", split},
+	}
+}
+
+// lastYear commits to what on-demand use of the first quarter was.
+func lastYear(t *testing.T, p *planner.Problem, o planner.Options) *plan.FirstStage {
+	first := p.Nothing()
+	used, err := planner.Use(t.Context(), solver(t), p, first, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	planner.CommitTo(p, first, used)
+	return first
+}
+
+// bestOf finds the cheapest provider, alone and with 60% beside the second.
+func bestOf(t *testing.T, p *planner.Problem, made *plan.Plan, o planner.Options) (single, split func(planner.Future) (planner.Outcome, error)) {
+	s := solver(t)
+	type choice struct {
+		name  string
+		first *plan.FirstStage
+		cost  float64
+	}
+	var best, second choice
+	best.cost, second.cost = math.Inf(1), math.Inf(1)
+	for _, name := range []string{"aws", "azure", "gcp", "coreweave"} {
+		first, cost, err := planner.Alone(t.Context(), s, p, []string{name}, nil, o)
+		if err != nil {
+			continue
+		}
+		if c := (choice{name, first, cost}); cost < best.cost {
+			best, second = c, best
+		} else if cost < second.cost {
+			second = c
+		}
+	}
+	both, _, err := planner.Alone(t.Context(), s, p, []string{best.name, second.name}, map[string]float64{best.name: 0.6}, o)
+	if err != nil {
+		both = best.first
+	}
+	single = func(f planner.Future) (planner.Outcome, error) {
+		return planner.Play(t.Context(), s, p, best.first, f, []string{best.name}, o)
+	}
+	split = func(f planner.Future) (planner.Outcome, error) {
+		return planner.Play(t.Context(), s, p, both, f, []string{best.name, second.name}, o)
+	}
+	return single, split
+}
