@@ -81,3 +81,11 @@ accuracy: ## write docs/accuracy.md and its plots
 .PHONY: bench-planner
 bench-planner: ## the planner against what people do now, into docs/planner-bench.md
 	$(GO) test -count=1 -timeout 90m -run TestBenchPlanner ./internal/planner -planner.bench $(CURDIR)/docs/planner-bench.md
+
+.PHONY: bench-planner-size
+bench-planner-size: ## plans of the size of a large lab: gap against time, into docs/planner-size.txt
+	$(GO) test -count=1 -timeout 90m -run TestPlannerSize ./internal/planner -planner.size $(CURDIR)/docs/planner-size.txt
+
+.PHONY: deals
+deals: ## the figures of docs/deals.md, into docs/deals/
+	sh examples/deals/figures.sh

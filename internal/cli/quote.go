@@ -33,6 +33,7 @@ type quoteFlags struct {
 	all       bool
 	offers    bool
 	asOf      string
+	plan      string
 }
 
 func (a *app) quoteCommand() *cobra.Command {
@@ -53,6 +54,8 @@ ruled out. Costs include set-up, checkpoints and expected failures.`,
 	cmd.Flags().BoolVar(&flags.offers, "offers-only", false, "rank the catalog alone, without asking for connected pools")
 	cmd.Flags().StringSliceVar(&flags.contracts, "contracts", nil, "price nodes by what they add to the bill under these contracts (files or directories)")
 	cmd.Flags().StringSliceVar(&flags.outlook, "outlook", nil, "usage expected under the contracts (CSV, see docs/billing.md)")
+	cmd.Flags().StringVar(&flags.plan, "plan", "", "price nodes by the dispatch prices of a plan (`ID` or file)")
+	cmd.MarkFlagsMutuallyExclusive("plan", "contracts") // a plan's prices hold its contracts already
 	cmd.Flags().StringVar(&flags.asOf, "as-of", "", "`DATE` to count deadlines from, instead of now")
 	return a.withOutput(a.planeFlags(cmd))
 }
@@ -99,6 +102,11 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 	prices, err := a.marginalPrices(flags.contracts, flags.outlook, now)
 	if err != nil {
 		return err
+	}
+	if flags.plan != "" {
+		if prices, err = a.planPrices(flags.plan, now); err != nil {
+			return err
+		}
 	}
 	answer, err := marketOf(offers).Quote(cmd.Context(), quote.Request{Workload: w, File: filepath.Base(file), Pools: pools, Prices: prices, Now: now})
 	if err != nil {

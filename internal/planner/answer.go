@@ -10,8 +10,12 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/plan"
 )
 
-// Solve plans: it decides, and says what was decided and why.
+// Solve plans: it decides, and says what was decided and why. Portfolios that
+// are too large for one program are decomposed by their futures.
 func Solve(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*plan.Plan, error) {
+	if p.large() {
+		return decompose(ctx, solver, p, o)
+	}
 	a, err := p.ask(ctx, solver, question{weighted: true}, o)
 	if err != nil {
 		return nil, err
@@ -21,24 +25,40 @@ func Solve(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*plan.
 
 // plan writes an answer down.
 func (a *answer) plan(ctx context.Context, solver lp.Solver) (*plan.Plan, error) {
+	var parts []part
+	for s := range a.recourse {
+		parts = append(parts, part{a, s})
+	}
+	return writePlan(ctx, solver, parts, a.first(a.Values), a.Objective*a.scale, a.Bound*a.scale)
+}
+
+// part is one future of an answer.
+type part struct {
+	*answer
+	s int
+}
+
+// writePlan writes a plan down, of which each future may come out of an answer
+// of its own.
+func writePlan(ctx context.Context, solver lp.Solver, parts []part, first *decided, objective, bound float64) (*plan.Plan, error) {
+	a := parts[0].answer
 	duals, err := a.prices(ctx, solver)
 	if err != nil {
 		return nil, err
 	}
 	portfolio := a.Portfolio
-	first := a.first(a.Values)
 	out := &plan.Plan{
 		Portfolio: portfolio.Name, AsOf: portfolio.AsOf.Time, From: a.start, To: a.end, Currency: portfolio.Currency,
 		Choice: plan.FirstStage(*first), Notes: a.Notes,
 	}
-	costs := a.costs()
-	var probabilities []float64
-	for s := range a.recourse {
-		f, err := a.future(s, first)
+	var costs, probabilities []float64
+	for i, one := range parts {
+		f, err := one.future(one.s, first)
 		if err != nil {
 			return nil, err
 		}
-		f.Cost = costs[s]
+		f.Cost, f.Probability = one.value(one.recourse[one.s].cost)*one.scale, a.Problem.futures[i].probability
+		costs = append(costs, f.Cost)
 		out.Futures = append(out.Futures, *f)
 		probabilities = append(probabilities, f.Probability)
 		out.Quality.Expected += f.Probability * f.Cost
@@ -47,7 +67,7 @@ func (a *answer) plan(ctx context.Context, solver lp.Solver) (*plan.Plan, error)
 	}
 	q := &out.Quality
 	q.CVaR = CVaR(costs, probabilities, portfolio.Risk.Tail)
-	q.Status, q.Objective, q.Bound, q.Gap = string(a.Status), a.Objective*a.scale, a.Bound*a.scale, relative(a.Objective, a.Bound)
+	q.Status, q.Objective, q.Bound, q.Gap = string(a.Status), objective, bound, relative(objective, bound)
 	q.Variables, q.Rows = a.lp.Variables(), a.lp.Constraints()
 	if q.Modelled != 0 {
 		q.Difference = (q.Billed - q.Modelled) / math.Abs(q.Modelled)

@@ -48,7 +48,7 @@ func TestBenchPlanner(t *testing.T) {
 	var order []string
 	var table strings.Builder
 	for n := range buyers {
-		b := buyer{seed: uint64(100 + n), months: 12, classes: 3, offers: 9, contracts: 6, scenarios: 5}
+		b := buyer{seed: uint64(100 + n), months: 12, classes: 3, offers: 9, contracts: 6, scenarios: 10}
 		p := problem(t, b.yaml())
 		made, err := planner.Solve(t.Context(), s, p, options)
 		if err != nil {

@@ -124,10 +124,10 @@ func (l levers) hold(ctx context.Context, of plan.Dimension, name string) (*Hold
 }
 
 // highest is the price rise up to which a walk-away price is looked for.
-const highest = 4.0
+const highest = 2.0
 
 // walkAway finds the price rise at which the best plan drops a provider to what
-// it uses at the highest one, by bisection to a percent of the price.
+// it uses at the highest one, by bisection.
 func (l levers) walkAway(ctx context.Context, h *Hold, mine func(offer) bool) error {
 	used := func(rise float64) (float64, error) {
 		_, a, err := l.cost(ctx, question{reprice: func(o offer) float64 {
@@ -152,7 +152,7 @@ func (l levers) walkAway(ctx context.Context, h *Hold, mine func(offer) bool) er
 		return nil // it keeps its place at any price that was looked at
 	}
 	low, high := 0.0, highest
-	const steps = 7
+	const steps = 6 // to a 64th of the range: three points of price
 	for range steps {
 		middle := (low + high) / 2
 		share, err := used(middle)

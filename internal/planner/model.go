@@ -23,6 +23,7 @@ type question struct {
 	hedge    *plan.Hedge         // a further one
 	reprice  func(offer) float64 // factor on the price of an offer
 	soft     bool                // what must hold may be broken, at a price, and is reported
+	tilt     *decided            // prices on the first stage, in money: of a decomposition
 	weighted bool                // keep λ where there is one future
 }
 
@@ -117,6 +118,7 @@ func (p *Problem) build(ask question) *model {
 		r.build()
 	}
 	m.objective()
+	m.tiltFirst()
 	m.holdFirst()
 	return m
 }
@@ -409,6 +411,41 @@ func (m *model) holdFirst() {
 	for i, b := range m.ports {
 		m.lp.Fix(b.v, math.Round(m.ask.hold.Port[i]))
 	}
+}
+
+// tiltFirst adds prices to the first stage.
+func (m *model) tiltFirst() {
+	q := m.ask.tilt
+	if q == nil {
+		return
+	}
+	add := func(v lp.Var, price float64) { m.lp.AddCost(v, price/m.scale) }
+	for i := range m.deals {
+		add(m.sign[i][0].Var, q.Sign[i])
+		add(m.size[i][0].Var, q.Size[i]*m.size[i][0].Coefficient)
+	}
+	for i, b := range m.buys {
+		add(b.v, q.Buy[i])
+	}
+	for i, b := range m.ports {
+		add(b.v, q.Port[i])
+	}
+}
+
+// exactFirst reads the first stage as it stands, not rounded.
+func (m *model) exactFirst(values []float64) *decided {
+	d := &decided{}
+	for i := range m.deals {
+		d.Sign = append(d.Sign, values[m.sign[i][0].Var])
+		d.Size = append(d.Size, values[m.size[i][0].Var]*m.size[i][0].Coefficient)
+	}
+	for _, b := range m.buys {
+		d.Buy = append(d.Buy, values[b.v])
+	}
+	for _, b := range m.ports {
+		d.Port = append(d.Port, values[b.v])
+	}
+	return d
 }
 
 // first reads the first stage out of a solution.

@@ -27,6 +27,7 @@ type recourse struct {
 	spend     [][]lp.Term // by period, in the program's money: cash paid for compute
 	gains     [][]lp.Term // by period: cash received beside the plan's own income
 	riskRow   int
+	rivals    [][]int // by line; nil until asked for
 	demandRow [][]int // by work and period
 }
 

@@ -184,15 +184,6 @@ func (a *answer) value(terms []lp.Term) float64 {
 	return sum
 }
 
-// costs returns the discounted cost of each future, in the portfolio's money.
-func (a *answer) costs() []float64 {
-	var all []float64
-	for _, r := range a.recourse {
-		all = append(all, a.value(r.cost)*a.scale)
-	}
-	return all
-}
-
 // CVaR returns the mean of the worst 1−tail of the costs.
 func CVaR(costs, probabilities []float64, tail float64) float64 {
 	order := make([]int, len(costs))

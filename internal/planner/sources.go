@@ -14,7 +14,7 @@ func (r *recourse) take() {
 	for l := range r.m.lines {
 		r.byLine[l] = make([][]int, len(r.m.Periods))
 		for t := range r.m.Periods {
-			if r.wanted(l, t) {
+			if r.wanted(l, t) && !r.dominated(l, t) {
 				r.takeLine(l, t)
 			}
 		}

@@ -89,5 +89,28 @@ func (r Request) variant(ctx context.Context, solver lp.Solver, made *plan.Plan,
 	}
 	other := &plan.Plan{Decisions: a.decisions(a.first(a.Values), nil)}
 	v.Objective, v.Changes = a.Objective*a.scale, plan.Diff(made, other)
+	v.Changes = append(v.Changes, a.otherBreaches(made.Futures[0].Breaches)...)
 	return nil
+}
+
+// otherBreaches says which covenants are kept or broken otherwise than before,
+// in the first future.
+func (a *answer) otherBreaches(before []string) []string {
+	var now, changes []string
+	for _, b := range a.recourse[0].breaches {
+		if a.Values[b.v] > 0.5 {
+			now = append(now, b.label+" in "+a.Periods[b.period].Label())
+		}
+	}
+	for _, words := range before {
+		if !slices.Contains(now, words) {
+			changes = append(changes, "keep "+words+" in place of breaking it")
+		}
+	}
+	for _, words := range now {
+		if !slices.Contains(before, words) {
+			changes = append(changes, "break "+words)
+		}
+	}
+	return changes
 }
