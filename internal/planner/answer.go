@@ -13,7 +13,7 @@ import (
 // Solve plans: it decides, and says what was decided and why. Portfolios that
 // are too large for one program are decomposed by their futures.
 func Solve(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*plan.Plan, error) {
-	if p.large() {
+	if p.large() || o.Split && p.Portfolio.Risk.Weight == 0 {
 		return decompose(ctx, solver, p, o)
 	}
 	a, err := p.ask(ctx, solver, question{weighted: true}, o)

@@ -43,7 +43,7 @@ func decompose(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*p
 				return nil, err
 			}
 		}
-		if d.best < inf && relative(d.best, d.bound) <= target || ctx.Err() != nil {
+		if d.best < inf && (relative(d.best, d.bound) <= target || ctx.Err() != nil) {
 			break
 		}
 		if round+1 < rounds {

@@ -311,7 +311,7 @@ func (r *recourse) finance() {
 			terms = append(terms, lp.Term{Var: last, Coefficient: -1})
 		}
 		fixed += r.certain(t) / scale
-		r.m.row(r.info(rowCash, "cash", t, "cash"), -inf, fixed, terms...)
+		r.m.row(r.info(rowCash, "cash", t, "cash"), fixed, fixed, terms...)
 		r.cash = append(r.cash, v)
 		last = v
 	}

@@ -19,6 +19,7 @@ type Options struct {
 	Work      float64       // deterministic limit in place of time
 	Progress  func(lp.Progress)
 	Start     *plan.FirstStage // of an earlier plan: tried first
+	Split     bool             // solve futures by themselves whatever the size
 }
 
 func (o Options) lp() lp.Options {
