@@ -39,6 +39,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{t: t, dir: t.TempDir()}
 	b.state = filepath.Join(b.dir, "state")
 	b.write("state/config.yaml", "idle: 200ms\ninterval: 20ms\nlocal_rate: \"3600\"\ngrace: 2s\n")
+	b.write("state/secrets/hub/token", "hush\n")
 	t.Cleanup(b.settle)
 	return b
 }
@@ -163,18 +164,20 @@ func (b *bench) check(run v1.RunDetail, state fleet.RunState, attempts int) {
 }
 
 // flaky fails once, by rank 0, and then succeeds; both ranks leave a mark, and
-// rank 0 writes a log and reports progress.
+// rank 0 writes a log and reports progress. Its secret must reach each attempt.
 const flaky = `kind: Training
 name: flaky
 restarts: {limit: 3, backoff: 10ms}
 variants:
   cpu:
     ranks: 2
+    secrets: [{name: TOKEN, from: hub/token}]
     command:
       - sh
       - -c
       - |
         echo "$YARD_ATTEMPT/$RANK" >> starts
+        [ "$TOKEN" = hush ] || exit 9
         for i in 1 2 3 4 5; do
           echo "attempt $YARD_ATTEMPT line $i"
           echo "@yard {\"step\":$i,\"steps\":5,\"loss\":2,\"checkpoint_step\":$i}"

@@ -33,6 +33,9 @@ const defaultProject = "default"
 // nothing is queued then.
 func (l *Loop) Submit(ctx context.Context, request Request) (fleet.Run, error) {
 	now := l.Clock()
+	if run, known, err := l.repeated(ctx, request); known || err != nil {
+		return run, err
+	}
 	parsed, err := l.Parse(request.File, request.Content, now)
 	if err != nil {
 		return fleet.Run{}, err
@@ -45,20 +48,7 @@ func (l *Loop) Submit(ctx context.Context, request Request) (fleet.Run, error) {
 			return fleet.Run{}, err
 		}
 	}
-	run := fleet.Run{
-		Name: parsed.Name, Kind: string(parsed.Kind), Project: parsed.Project, Priority: parsed.Priority,
-		Spec: request.Content, SpecFile: request.File, Dir: request.Dir,
-		State: fleet.Queued, Submitted: now, Submission: request.Key,
-	}
-	if request.Project != "" {
-		run.Project = request.Project
-	}
-	if run.Project == "" {
-		run.Project = defaultProject
-	}
-	if request.Priority != nil {
-		run.Priority = *request.Priority
-	}
+	run := asked(request, parsed, now)
 	if err := workload.CheckStanding(run.Project, run.Priority); err != nil {
 		return fleet.Run{}, err
 	}
@@ -66,9 +56,9 @@ func (l *Loop) Submit(ctx context.Context, request Request) (fleet.Run, error) {
 		if request.Key != "" {
 			known, err := tx.RunBySubmission(request.Key)
 			if err == nil {
-				asked := run
+				wanted := run
 				run = known
-				return sameRequest(known, asked)
+				return sameRequest(known, wanted)
 			}
 			if !fault.Is(err, fault.NotFound) {
 				return err
@@ -86,6 +76,48 @@ func (l *Loop) Submit(ctx context.Context, request Request) (fleet.Run, error) {
 	l.Crash(pointSubmitted)
 	l.Kick()
 	return run, nil
+}
+
+// asked is the run that a request asks for, without an ID.
+func asked(request Request, parsed *workload.Workload, now time.Time) fleet.Run {
+	run := fleet.Run{
+		Name: parsed.Name, Kind: string(parsed.Kind), Project: parsed.Project, Priority: parsed.Priority,
+		Spec: request.Content, SpecFile: request.File, Dir: request.Dir,
+		State: fleet.Queued, Submitted: now, Submission: request.Key,
+	}
+	if request.Project != "" {
+		run.Project = request.Project
+	}
+	if run.Project == "" {
+		run.Project = defaultProject
+	}
+	if request.Priority != nil {
+		run.Priority = *request.Priority
+	}
+	return run
+}
+
+// repeated finds the run of a request that was made before, whatever has
+// changed since: a deadline may have passed, a pool may be gone.
+func (l *Loop) repeated(ctx context.Context, request Request) (run fleet.Run, known bool, err error) {
+	if request.Key == "" {
+		return run, false, nil
+	}
+	err = l.Store.View(ctx, func(tx store.Tx) error {
+		run, err = tx.RunBySubmission(request.Key)
+		return err
+	})
+	if fault.Is(err, fault.NotFound) {
+		return fleet.Run{}, false, nil
+	}
+	if err != nil {
+		return fleet.Run{}, false, err
+	}
+	parsed, err := workload.ParseStored(request.File, request.Content)
+	if err != nil {
+		return fleet.Run{}, true, err
+	}
+	return run, true, sameRequest(run, asked(request, parsed, run.Submitted))
 }
 
 // placeable refuses a workload that none of the connected pools can ever take,
