@@ -9,10 +9,10 @@ mkdir -p docs/deals
 plan() { # DATE FILE [more flags]
 	date=$1 out=$2
 	shift 2
-	$yard plan examples/deals/portfolio.yaml --as-of "$date" --gap 0.003 --time-limit 5m --state-dir "$state" --out "$state/$out.json" "$@" |
+	$yard plan examples/deals/portfolio.yaml --as-of "$date" --gap 0.003 --time-limit 60s --state-dir "$state" --out "$state/$out.json" "$@" |
 		sed 's/ · [0-9]* s · / · /' >"docs/deals/$out.txt"
 }
 plan 2025-12-17 2025-12-17
 plan 2026-11-21 2026-11-21
 $yard stress "$state/2025-12-17.json" --gap 0.01 --state-dir "$state" >docs/deals/stress.txt
-$yard leverage "$state/2025-12-17.json" --gap 0.02 --state-dir "$state" >docs/deals/leverage.txt
+$yard leverage "$state/2025-12-17.json" --gap 0.02 --time-limit 20s --state-dir "$state" >docs/deals/leverage.txt
