@@ -47,16 +47,31 @@ func (e *Engine) Solve(ctx context.Context, m *lp.Model, options lp.Options) (lp
 	// The instance must outlive the caller's context to return its incumbent,
 	// so it only sees the context's values.
 	inner := context.WithValue(context.WithoutCancel(ctx), solveKey{}, running)
-	in, err := e.instantiate(inner)
-	if err != nil {
-		return lp.Solution{}, fault.Wrap(fault.Internal, err, "solver")
+	solution, err := e.attempt(inner, m, options, true)
+	if err == nil {
+		solution, err = believe(m, solution)
 	}
-	defer func() { _ = in.module.Close(inner) }()
-	solution, err := in.solve(inner, m, options)
-	if err != nil {
-		return lp.Solution{}, fault.Wrap(fault.Internal, err, "solver")
+	if err != nil && ctx.Err() == nil { // HiGHS gives up on some models that it solves without presolve
+		if solution, err = e.attempt(inner, m, options, false); err == nil {
+			solution, err = believe(m, solution)
+		}
 	}
-	return believe(m, solution)
+	return solution, fault.Wrap(fault.Internal, err, "solver")
+}
+
+// attempt solves in an instance of its own, which is discarded.
+func (e *Engine) attempt(ctx context.Context, m *lp.Model, options lp.Options, presolve bool) (lp.Solution, error) {
+	in, err := e.instantiate(ctx)
+	if err != nil {
+		return lp.Solution{}, err
+	}
+	defer func() { _ = in.module.Close(ctx) }()
+	if !presolve {
+		if err := in.option(ctx, "_Highs_setStringOptionValue", "presolve", in.text(ctx, "off")); err != nil {
+			return lp.Solution{}, err
+		}
+	}
+	return in.solve(ctx, m, options)
 }
 
 // constant is the solution of a model without variables.
