@@ -15,4 +15,3 @@ plan() { # DATE FILE [more flags]
 plan 2025-12-17 2025-12-17
 plan 2026-11-21 2026-11-21
 $yard stress "$state/2025-12-17.json" --gap 0.01 --state-dir "$state" >docs/deals/stress.txt
-$yard leverage "$state/2025-12-17.json" --gap 0.02 --time-limit 20s --state-dir "$state" >docs/deals/leverage.txt
