@@ -99,7 +99,6 @@ func (a *answer) binding(duals []float64) []plan.Binding {
 	type sum struct {
 		worth, nodeDays float64
 		first           int
-		label           string
 	}
 	sums := map[family]*sum{}
 	var order []family
