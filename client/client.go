@@ -152,6 +152,13 @@ func (c *Client) SetQuota(ctx context.Context, project string, chips int) ([]v1.
 	return out.Quotas, err
 }
 
+// Budgets says where each budget stands.
+func (c *Client) Budgets(ctx context.Context) ([]v1.Budget, error) {
+	var out v1.BudgetList
+	err := c.call(ctx, http.MethodGet, "/v1/budgets", nil, nil, &out)
+	return out.Budgets, err
+}
+
 // LedgerEntries returns lines of the ledger, of one run unless it is "".
 func (c *Client) LedgerEntries(ctx context.Context, run string) ([]v1.LedgerEntry, error) {
 	var out v1.LedgerEntries

@@ -135,7 +135,7 @@ func (a *app) commandGroups() []commandGroup {
 			a.runCommand(), a.runsCommand(), a.logsCommand(), a.stopCommand(), a.queueCommand(), a.quotaCommand(), a.sitesCommand(), a.upCommand(),
 		}},
 		{"money", "What it cost, what was signed, what to sign:", []*cobra.Command{
-			a.ledgerCommand(), a.billCommand(), a.contractsCommand(), a.burnCommand(), a.planCommand(), a.stressCommand(), a.leverageCommand(),
+			a.ledgerCommand(), a.billCommand(), a.contractsCommand(), a.burnCommand(), a.budgetsCommand(), a.planCommand(), a.stressCommand(), a.leverageCommand(),
 		}},
 		{"files", "Own files and the state:", []*cobra.Command{
 			a.schemaCommand(), a.catalogCommand(), a.calibrateCommand(), a.backupCommand(), a.restoreCommand(),

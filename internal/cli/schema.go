@@ -8,6 +8,7 @@ import (
 	"github.com/invopop/jsonschema"
 	"github.com/spf13/cobra"
 
+	"github.com/switchyard-ai/switchyard/internal/budget"
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -33,6 +34,7 @@ func fileKinds() []fileKind {
 		{string(workload.KindBatch), "a batch of requests", workload.BatchFile{}},
 		{contract.Kind, "terms signed with a provider", contract.Contract{}},
 		{plan.Kind, "what a plan decides on", plan.Portfolio{}},
+		{budget.Kind, "the most that may be spent in a period", budget.Budget{}},
 		{catalog.KindOverlay, "own prices, discounts, instance types and regions", catalog.OverlayFile{}},
 	}
 }
@@ -124,7 +126,7 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 		return textForm(durationPattern, "90s", "1h30m", "14d")
 	case reflect.TypeFor[workload.Deadline]():
 		return textForm(deadlinePattern, "2027-03-01", "2027-03-01T12:00:00Z")
-	case reflect.TypeFor[workload.Budget]():
+	case reflect.TypeFor[workload.Budget](), reflect.TypeFor[budget.Amount]():
 		return textForm(budgetPattern, "$9.0M", "9000000 EUR")
 	case reflect.TypeFor[catalog.Number]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, {Type: "string", Pattern: decimalPattern}}, Examples: []any{35.7608}}
@@ -167,6 +169,8 @@ func contractType(t reflect.Type) *jsonschema.Schema {
 		return numberOr(numberPattern, "38B", 0.0425)
 	case reflect.TypeFor[contract.Share]():
 		return numberOr(sharePattern, "30%", 0.3)
+	case reflect.TypeFor[budget.Share]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, {Type: "string", Pattern: sharePattern}}, Examples: []any{"80%", 0.8}}
 	case reflect.TypeFor[contract.Instant]():
 		return textForm(instantPattern, "2025-11-03", "2026-03-02T11:30:00Z")
 	case reflect.TypeFor[contract.Span]():

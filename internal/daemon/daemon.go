@@ -117,7 +117,7 @@ func (d *Daemon) open(ctx context.Context) error {
 		Store: d.store, Engines: byName, EngineNames: kinds, Clock: clock.System, Log: d.options.Log,
 		Policy: d.policy(), Parse: d.parse, Secret: secretsIn(filepath.Join(dir, "secrets")),
 		Price: pricer(d.options.Config.LocalRate, likeIn(offers)), Random: random, Checkpoints: checkpoints,
-		Merit:    meritIn(market),
+		Merit: meritIn(market), Budgets: d.options.Config.Budgets,
 		Interval: d.options.Config.Interval, SweepEvery: sweepEvery, PoolsEvery: poolsEvery,
 		Crash: crasher(os.Getenv(crashVariable)), Passed: metrics.Passed,
 	})

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/switchyard-ai/switchyard/internal/budget"
 	"github.com/switchyard-ai/switchyard/internal/clock"
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
@@ -35,6 +36,8 @@ type Options struct {
 	// Merit returns the size at which a workload costs least on a pool, and
 	// that cost; false where it cannot be predicted. May be nil.
 	Merit func(w *workload.Workload, pool fleet.Pool) (nodes int, cost units.Amount, ok bool)
+	// Budgets returns the budgets in force. May be nil.
+	Budgets func() ([]*budget.Budget, error)
 	// Random returns fresh random bytes for IDs.
 	Random func(n int) []byte
 	// Checkpoints is the directory of a run's checkpoints.
@@ -65,6 +68,7 @@ type Loop struct {
 	pass     sync.Mutex // held during a pass: passes never overlap
 	pools    poolCache
 	parsed   parsedRuns
+	spending spending
 	swept    time.Time
 	starting bool                     // a gang was about to begin in the last pass
 	stopped  map[string]time.Duration // the grace of the stop that this process sent, by key
@@ -77,6 +81,9 @@ func New(options Options) *Loop {
 	}
 	if options.Merit == nil {
 		options.Merit = func(*workload.Workload, fleet.Pool) (int, units.Amount, bool) { return 0, units.Amount{}, false }
+	}
+	if options.Budgets == nil {
+		options.Budgets = func() ([]*budget.Budget, error) { return nil, nil }
 	}
 	if options.Passed == nil {
 		options.Passed = func(Pass) {}
@@ -145,6 +152,9 @@ func (l *Loop) tick(ctx context.Context, pass *Pass) error {
 	}
 	l.forget(w.runs)
 	pass.Live, pass.Queued = len(w.live), len(w.queue)
+	if err := l.enforce(ctx, w); err != nil {
+		return err
+	}
 	sights := l.observe(ctx, w)
 	l.starting = slices.ContainsFunc(sights, func(s sight) bool {
 		return s.status.State == engine.Starting && l.Clock().Sub(s.attempt.Created).Abs() < startingFor

@@ -32,7 +32,7 @@ func (l *Loop) observe(ctx context.Context, w world) []sight {
 
 func (l *Loop) look(ctx context.Context, eng engine.Engine, run fleet.Run, attempt fleet.Attempt) (sight, error) {
 	s := sight{run: run, attempt: attempt}
-	if run.StopAsked {
+	if run.StopAsked || draining(attempt) {
 		if err := l.sendStop(ctx, eng, run, attempt.Key()); err != nil {
 			return s, err
 		}

@@ -18,6 +18,9 @@ func (l *Loop) place(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	placements, _ := scheduler.Place(snapshot)
+	if err := l.recordHolds(ctx, snapshot.Queue); err != nil {
+		return 0, err
+	}
 	placed := 0
 	for _, placement := range placements {
 		if err := l.launch(ctx, placement); err != nil {
@@ -56,8 +59,16 @@ func (l *Loop) snapshot(ctx context.Context) (scheduler.Snapshot, error) {
 		return s, err
 	}
 	s.Pools = l.Pools(ctx)
+	standings, err := l.Standings(ctx)
+	if err != nil {
+		return s, err
+	}
 	for _, run := range queue {
-		s.Queue = append(s.Queue, l.match(run, s.Pools, s.Now))
+		waiting := l.match(run, s.Pools, s.Now)
+		if len(standings) > 0 {
+			waiting = scheduler.Hold(waiting, standings, l.usesOf(run, s.Pools))
+		}
+		s.Queue = append(s.Queue, waiting)
 	}
 	return s, nil
 }
@@ -82,6 +93,9 @@ func (l *Loop) launch(ctx context.Context, placement scheduler.Placement) error 
 		}
 		attempt = newAttempt(run, placement, len(earlier)+1, l.Clock())
 		run.State, run.NotBefore = fleet.Running, time.Time{}
+		if heldByBudget(run) {
+			run.Reason = ""
+		}
 		if err := tx.PutRun(run); err != nil {
 			return err
 		}

@@ -35,6 +35,9 @@ func (l *Loop) record(ctx context.Context, sights []sight, pass *Pass) (freed bo
 	if err != nil {
 		return false, err
 	}
+	if len(done) > 0 {
+		l.spending.stale()
+	}
 	for _, o := range done {
 		l.Crash(o.change.after())
 		l.tell(o)

@@ -67,6 +67,7 @@ func (o outcome) exit(status engine.Status, best int64, now time.Time, policy Po
 		o.attempt.Started = status.Started
 	}
 	o.attempt.Ended = latest(o.attempt.Started, status.Ended)
+	drain, why := draining(o.attempt), o.attempt.Reason
 	o.attempt.Exit, o.attempt.Reason, o.attempt.Progress = status.ExitCode, status.Reason, status.Progress
 	o.meterTo = o.attempt.Ended
 	if status.LogLost > 0 {
@@ -75,6 +76,8 @@ func (o outcome) exit(status engine.Status, best int64, now time.Time, policy Po
 	switch {
 	case o.run.StopAsked && (status.Stopped || status.ExitCode != 0):
 		return o.stopped(now)
+	case drain && (status.Stopped || status.ExitCode != 0):
+		return o.drained(why)
 	case status.ExitCode == 0 && !status.Stopped:
 		o.attempt.State = fleet.AttemptSucceeded
 		return o.end(changeSucceeded, fleet.Succeeded, "", now)
@@ -86,13 +89,23 @@ func (o outcome) exit(status engine.Status, best int64, now time.Time, policy Po
 // lose ends an attempt that the engine forgot. Its end is not known: usage is
 // booked up to the last sign of life, never beyond.
 func (o outcome) lose(best int64, now time.Time, policy Policy) outcome {
+	drain, why := draining(o.attempt), o.attempt.Reason
 	o.attempt.State, o.attempt.Reason = fleet.AttemptLost, "the engine no longer knows it"
 	o.attempt.Ended = latest(o.attempt.Started, o.attempt.Metered, o.attempt.Progress.At)
 	o.meterTo = o.attempt.Ended
 	if o.run.StopAsked {
 		return o.stopped(now)
 	}
+	if drain {
+		return o.drained(why)
+	}
 	return o.retry(best, now, policy)
+}
+
+// drained queues a run again whose attempt a budget ended: no failure is counted.
+func (o outcome) drained(why string) outcome {
+	o.attempt.State, o.attempt.Reason = fleet.AttemptStopped, why
+	return o.requeue(time.Time{}, why)
 }
 
 // refuse ends an attempt that never started.

@@ -41,6 +41,8 @@ type Waiting struct {
 	Run        fleet.Run
 	Candidates []Candidate
 	RuledOut   []string // why other pools cannot take it
+	Held       []string // why budgets keep it off pools that could take it
+	HeldBy     string   // the first such budget
 }
 
 // Snapshot is all that Place looks at.
@@ -148,6 +150,9 @@ func (p *placing) try(waiting Waiting) (*Placement, []string) {
 	run := waiting.Run
 	if run.NotBefore.After(p.snapshot.Now) {
 		return nil, []string{fmt.Sprintf("backs off after a failure until %s", run.NotBefore.UTC().Format(time.TimeOnly))}
+	}
+	if len(waiting.Candidates) == 0 && len(waiting.Held) > 0 {
+		return nil, append(slices.Clone(waiting.Held), waiting.RuledOut...)
 	}
 	if len(waiting.Candidates) == 0 {
 		return nil, append([]string{"no connected pool can take it"}, waiting.RuledOut...)

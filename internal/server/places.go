@@ -19,6 +19,7 @@ func (s *server) routePlaces(api huma.API) {
 	route(api, http.MethodGet, "/v1/sites", "list-sites", "The connected sites with their pools", s.listSites)
 	route(api, http.MethodGet, "/v1/sites/{name}", "get-site", "A site with its pools", s.getSite)
 	route(api, http.MethodGet, "/v1/quotas", "list-quotas", "The most chips that each project may hold at once", s.listQuotas)
+	route(api, http.MethodGet, "/v1/budgets", "list-budgets", "Where each budget stands, and what it does", s.listBudgets)
 	route(api, http.MethodPut, "/v1/quotas/{project}", "set-quota", "Set or remove the quota of a project", s.setQuota)
 }
 
