@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/budget"
+	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/ledger"
 	"github.com/switchyard-ai/switchyard/internal/scheduler"
@@ -210,7 +211,7 @@ func (l *Loop) use(tx store.Tx, t *tally, run, project, provider, chipmaker stri
 	known, ok := l.spending.models[run]
 	if !ok {
 		stored, err := tx.Run(run)
-		if err != nil {
+		if err != nil && !fault.Is(err, fault.NotFound) { // an entry may be of a run that was never here
 			return use, err
 		}
 		if w, err := workload.ParseStored(stored.SpecFile, stored.Spec); err == nil {

@@ -13,6 +13,8 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/budget"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/ledger"
+	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
 // limit puts one budget a day in force; the fake pool costs 1.23 an hour.
@@ -24,6 +26,7 @@ func (r *rig) limit(amount, covers string, thresholds ...string) {
 		r.t.Fatal(err)
 	}
 	r.loop.Budgets = func() ([]*budget.Budget, error) { return budgets, nil }
+	r.loop.Interval = 10 * time.Second // these tests take days
 }
 
 func TestABudgetHoldsUntilTheNextPeriod(t *testing.T) {
@@ -160,5 +163,40 @@ func TestUnreadableBudgetsLeaveTheLastInForce(t *testing.T) {
 		r.loop.Budgets = func() ([]*budget.Budget, error) { return nil, fault.New(fault.Invalid, "daily.yaml:1:1: …") }
 		r.pass(4 * time.Hour)
 		r.wants(run.ID, fleet.Queued, 0)
+	})
+}
+
+const modelled = `kind: Training
+name: modelled
+model: {preset: llama-3.1-8b}
+tokens: 1B
+sequence_length: 8192
+global_batch: 128
+variants: {cpu: {command: [train]}}
+`
+
+func TestABudgetOfAModelCountsItsRunsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, always(script{takes: time.Hour}))
+		r.limit("$1.23", "models: [llama-3.1-8b]\n", "{at: 100%, do: hold}")
+		ask := func(key, content string) fleet.Run {
+			run, err := r.loop.Submit(context.Background(), Request{Key: key, File: "job.yaml", Content: []byte(content), Dir: "/work"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.pass(2 * time.Hour)
+			return run
+		}
+		ask("plain", file)
+		r.wants(ask("first", modelled).ID, fleet.Succeeded, 1)
+		r.wants(ask("second", modelled).ID, fleet.Queued, 0)
+		r.wants(ask("plain too", file).ID, fleet.Succeeded, 1)
+		r.restart() // the ledger's runs are read from the store
+		r.limit("$1.23", "models: [llama-3.1-8b]\n", "{at: 100%, do: hold}")
+		r.store.state.entries = append(r.store.state.entries, ledger.Entry{Run: "elsewhere", From: r.now(), Cost: units.Amount{Micros: 1, Currency: units.USD}})
+		standings, err := r.loop.Standings(context.Background())
+		if err != nil || standings[0].Spent.Micros != 1_230_000 {
+			t.Errorf("%+v, %v", standings, err)
+		}
 	})
 }

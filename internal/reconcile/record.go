@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"slices"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
@@ -35,7 +36,7 @@ func (l *Loop) record(ctx context.Context, sights []sight, pass *Pass) (freed bo
 	if err != nil {
 		return false, err
 	}
-	if len(done) > 0 {
+	if slices.ContainsFunc(done, func(o outcome) bool { return !o.meterTo.IsZero() }) {
 		l.spending.stale()
 	}
 	for _, o := range done {
