@@ -8,6 +8,9 @@ import (
 
 // Solving futures by themselves must bound the same optimum from both sides.
 func TestFuturesSolvedByThemselvesBoundTheSamePlan(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many solves; go test without -short runs them")
+	}
 	s := solver(t)
 	for seed := range uint64(3) {
 		b := buyer{seed: 40 + seed, months: 4, classes: 2, offers: 7, contracts: 5, scenarios: 3}

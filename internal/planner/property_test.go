@@ -48,6 +48,9 @@ func smallBuyer(t *rapid.T) buyer {
 }
 
 func TestPlansKeepTheirProperties(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many solves; go test without -short runs them")
+	}
 	solver(t)
 	rapid.Check(t, func(r *rapid.T) {
 		b := smallBuyer(r)
@@ -98,6 +101,9 @@ func TestTheRelaxationScales(t *testing.T) {
 }
 
 func TestTheEmbeddedSolverAgreesWithCBC(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many solves; go test without -short runs them")
+	}
 	embedded := solver(t)
 	program, err := highs.FindProgram(t.TempDir())
 	if err != nil {

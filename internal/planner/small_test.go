@@ -106,6 +106,9 @@ func (s small) signed(bits int) float64 {
 }
 
 func TestTwentySmallModelsHaveTheOptimumThatEnumerationProves(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many solves; go test without -short runs them")
+	}
 	random := rand.New(rand.NewPCG(5, 20))
 	signs := map[plan.Action]int{}
 	for n := range 20 {
