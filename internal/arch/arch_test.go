@@ -97,6 +97,24 @@ func TestImportsFollowTheLayers(t *testing.T) {
 	}
 }
 
+// TestEdgesAreUsed keeps the table true: an edge that no import needs any more
+// would allow a new one without a reason.
+func TestEdgesAreUsed(t *testing.T) {
+	used := map[[2]string]bool{}
+	for _, s := range sources(t) {
+		for _, path := range s.imports() {
+			if to, own := strings.CutPrefix(path, module); own {
+				used[[2]string{s.dir, to}] = true
+			}
+		}
+	}
+	for edge := range readTable(t).edges {
+		if !used[edge] {
+			t.Errorf("layers.txt: no file of %s imports %s", edge[0], edge[1])
+		}
+	}
+}
+
 // pure are the layers that may not touch the world: L0 (but clock) to L2.
 func pure(tab table, s source) bool {
 	rank := tab.lookup(s.dir)
