@@ -76,6 +76,40 @@ type Gang struct {
 	// Grace is the time between SIGTERM and SIGKILL of the other ranks when
 	// one rank's failure ends the attempt; 0 is the engine's default.
 	Grace time.Duration `json:"grace,omitempty"`
+
+	// What follows is for engines of clusters; the engine of this machine
+	// takes the checkpoint store alone.
+
+	// SecretRefs are variables whose values the site's own store holds, as NAME/KEY.
+	SecretRefs map[string]string `json:"secret_refs,omitempty"`
+	Family     string            `json:"family,omitempty"` // chip family of the variant
+	Chips      int               `json:"chips,omitempty"`  // on each node; 0 is all of the node's
+	Cores      int               `json:"cores,omitempty"`  // host cores on each node; 0 is all of the node's
+	Memory     int64             `json:"memory,omitempty"` // host bytes on each node; 0 asks for none in particular
+	Mounts     []Mount           `json:"mounts,omitempty"`
+	Priority   int               `json:"priority,omitempty"`   // of the run, from -1000 to 1000
+	Avoid      []string          `json:"avoid,omitempty"`      // nodes of the site that the gang must not run on
+	CacheKey   string            `json:"cache_key,omitempty"`  // names the site's compile cache for the model on the chip family; "" for none
+	Checkpoint *Checkpoint       `json:"checkpoint,omitempty"` // nil: YARD_CHECKPOINT_DIR in Env is all there is
+	TimeLimit  time.Duration     `json:"time_limit,omitempty"` // after which the site may end it; 0 is the site's
+}
+
+// Mount makes a directory of the node, or a volume that the site knows, visible
+// to the ranks.
+type Mount struct {
+	Path     string `json:"path"` // absolute, as the ranks see it
+	From     string `json:"from"` // directory on the node, a volume's name, or the URI of a dataset
+	ReadOnly bool   `json:"read_only,omitempty"`
+}
+
+// Checkpoint is where a gang's checkpoints are kept beyond its nodes.
+type Checkpoint struct {
+	URL    string `json:"url"`              // store of this run: file://, s3://, azblob:// or gs://, with a prefix
+	Epoch  int    `json:"epoch"`            // of the attempt
+	Keep   int    `json:"keep,omitempty"`   // newest checkpoints kept; 0 is 3
+	Format string `json:"format,omitempty"` // what the variant writes
+	// Reads lists the formats that the variant can resume from; empty reads any.
+	Reads []string `json:"reads,omitempty"`
 }
 
 // State is where a gang is in its life.
@@ -99,7 +133,15 @@ type Status struct {
 	Rank     int       // the rank that ExitCode is from
 	Stopped  bool      // it ended because Stop was asked
 	Lost     bool      // the engine lost sight of it: nothing of it runs, but code and end are its best guess
-	Reason   string    // for people: "rank 3 exited 1", "killed: out of memory", …
+	// Preempted tells that the site took the gang away, not its program's
+	// failure: preemption, eviction, a node drained or lost, the time limit.
+	Preempted bool
+	// Invalid tells that the gang could never begin on this site: its image
+	// cannot be pulled, nothing matches its selector. A retry is of no use.
+	Invalid  bool
+	Nodes    []string // of the site, by node of the gang, as far as they are known
+	BadNode  string   // the node that the end is due to, where one can be named
+	Reason   string   // for people: "rank 3 exited 1", "killed: out of memory", …
 	Progress fleet.Progress
 	LogLost  int64 // log lines not kept, all ranks: over the bound, or the disk was full
 }

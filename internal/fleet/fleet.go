@@ -14,6 +14,11 @@ import (
 type Site struct {
 	Name   string `json:"name"`
 	Engine string `json:"engine"` // "local", "kubernetes", "slurm"
+
+	Spec     []byte    `json:"-"`              // the site file as added; nil for local
+	SpecFile string    `json:"-"`              // its name, for messages
+	Draining bool      `json:"draining"`       // takes no new gang; its runs move away
+	Added    time.Time `json:"added,omitzero"` //
 }
 
 // Pool is a set of like nodes of one instance type and purchase option in one site.

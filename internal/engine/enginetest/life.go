@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -113,7 +114,7 @@ func testStopAfterEnd(t *testing.T, site Site) {
 	if err := e.Stop(t.Context(), "ended", 0); err != nil {
 		t.Fatalf("stop: %v", err)
 	}
-	if after := Await(t, e, "ended", engine.Exited); after != before {
+	if after := Await(t, e, "ended", engine.Exited); !reflect.DeepEqual(after, before) {
 		t.Errorf("status %+v, then %+v; want no change", before, after)
 	}
 }

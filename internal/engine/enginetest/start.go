@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -62,7 +63,7 @@ func testStartAfterEnd(t *testing.T, site Site) {
 	if err := e.Start(t.Context(), gang); err != nil {
 		t.Fatalf("start after the end: %v", err)
 	}
-	if after := Await(t, e, "over", engine.Exited); after != before {
+	if after := Await(t, e, "over", engine.Exited); !reflect.DeepEqual(after, before) {
 		t.Errorf("status %+v, then %+v; want no change", before, after)
 	}
 	if log, _ := ReadLog(t, e, "over", 0, 0); log != "began\n" {

@@ -1,0 +1,54 @@
+// Package agent owns the keeper of one node's ranks on a cluster: it waits for
+// the release of its gang, brings the newest checkpoint, runs the ranks, takes
+// their progress and logs, uploads checkpoints, and reports how they ended.
+//
+// It refuses to know which engine put it there: what it needs is in its task.
+package agent
+
+import (
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/engine"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+)
+
+// Task is what the agent of one node does. Rank r lives on node r ÷ PerNode.
+type Task struct {
+	Gang    engine.Gang `json:"gang"`     // without the values of secrets
+	PerNode int         `json:"per_node"` // ranks on each node, the last node may have fewer
+	// SecretFiles are files on this node that hold the values of variables; on
+	// engines that set secrets themselves there are none.
+	SecretFiles map[string]string `json:"secret_files,omitempty"`
+	// Release is a file that the engine writes when all nodes are bound (see
+	// Release); no command begins before. "" where the engine starts all nodes
+	// at once and Hosts is known from the environment.
+	Release string `json:"release,omitempty"`
+	// Dir keeps ranks/N.log, progress.json, progress.jsonl and report.json of
+	// this node; a stop is asked by writing stop.json there. "" makes the
+	// agent write log lines to its standard output, each behind "N " for its rank.
+	Dir        string `json:"dir,omitempty"`
+	Report     string `json:"report,omitempty"`     // further copy of the report, such as /dev/termination-log
+	Scratch    string `json:"scratch"`              // YARD_SCRATCH
+	Checkpoint string `json:"checkpoint,omitempty"` // YARD_CHECKPOINT_DIR on this node
+	Port       int    `json:"port"`                 // MASTER_PORT
+}
+
+// Release tells the agents of a gang that all its nodes are bound.
+type Release struct {
+	Hosts []string `json:"hosts"` // address of each node, by node of the gang; the first is MASTER_ADDR
+}
+
+// Report is what the agent of one node leaves behind, also as far as it is
+// known while the ranks run.
+type Report struct {
+	Node     int            `json:"node"`
+	Host     string         `json:"host"`              // name of the node, as the site has it where the agent knows
+	Started  time.Time      `json:"started,omitzero"`  // first command began
+	Ended    time.Time      `json:"ended,omitzero"`    // last rank of this node ended
+	ExitCode int            `json:"exit_code"`         // of the first rank that failed, else 0
+	Rank     int            `json:"rank"`              // the rank that ExitCode is from
+	Stopped  bool           `json:"stopped,omitempty"` // it ended by SIGTERM to the agent or stop.json, not by itself
+	Reason   string         `json:"reason,omitempty"`
+	Progress fleet.Progress `json:"progress,omitzero"` // of rank 0, on its node
+	LogLost  int64          `json:"log_lost,omitempty"`
+}
