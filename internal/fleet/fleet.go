@@ -123,7 +123,13 @@ type Attempt struct {
 	Chips     int        `json:"chips"`
 	Rate      units.Rate `json:"rate"` // per node-hour for the share of each node that it holds, in force when placed
 	Imputed   bool       `json:"imputed"`
-	Progress  Progress   `json:"progress,omitzero"`
+
+	// What contracts go by beside the provider, as the pool had it when placed.
+	Region       string `json:"region,omitempty"`
+	InstanceType string `json:"instance_type,omitempty"`
+	Option       string `json:"option,omitempty"`
+
+	Progress Progress `json:"progress,omitzero"`
 }
 
 // Key is the idempotency key under which the engine knows the attempt.

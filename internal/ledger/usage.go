@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"strings"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/fleet"
@@ -62,6 +63,7 @@ func UsageEntries(a fleet.Attempt, project string, from, to, booked time.Time) [
 			Category: Usage,
 			Run:      a.Run, Attempt: a.Number, Project: project, Pool: a.Pool,
 			Provider: a.Provider, Chipmaker: a.Chipmaker, Chip: a.Chip,
+			Region: a.Region, InstanceType: a.InstanceType, Option: a.Option,
 			From: begin, To: cut, Nodes: a.Nodes, Chips: a.Chips,
 			Rate: a.Rate, Imputed: a.Imputed,
 			Cost: sliceCost(a, a.Rate, begin, cut), Booked: booked.UTC().Round(0),
@@ -78,12 +80,18 @@ func sliceCost(a fleet.Attempt, rate units.Rate, from, to time.Time) units.Amoun
 	return units.Amount{Micros: upTo.Micros - before.Micros, Currency: upTo.Currency}
 }
 
-// Reverse takes an entry back: the same use with the opposite cost. The entry
-// carries the ID that it was given on append.
+// Reverse takes an entry back: the same use or charge with the opposite cost.
+// The entry carries the ID that it was given on append.
 func Reverse(e Entry, booked time.Time, note string) Entry {
 	e.Key += reversed
 	e.Reverses, e.ID = e.ID, 0
 	e.Cost = e.Cost.Neg()
+	e.List, e.Effective = -e.List, -e.Effective
+	if back, of := strings.CutPrefix(e.Quantity, "-"); of {
+		e.Quantity = back
+	} else if e.Quantity != "" && e.Quantity != "0" {
+		e.Quantity = "-" + e.Quantity
+	}
 	e.Booked, e.Note = booked.UTC().Round(0), note
 	return e
 }

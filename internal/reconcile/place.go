@@ -130,5 +130,6 @@ func newAttempt(run fleet.Run, p scheduler.Placement, number int, now time.Time)
 		Nodes: p.Nodes, Ranks: p.Ranks, State: fleet.AttemptRecorded, Created: now,
 		Provider: p.Pool.Provider, Chipmaker: chipmaker(p.Pool), Chip: p.Pool.Chip, Chips: p.Chips,
 		Cores: p.Cores, Rate: p.Rate, Imputed: p.Pool.Imputed,
+		Region: p.Pool.Region, InstanceType: p.Pool.InstanceType, Option: p.Pool.Option,
 	}
 }

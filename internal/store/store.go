@@ -75,6 +75,11 @@ type Tx interface {
 
 	Setting(name string) (string, error) // "" where unset
 	PutSetting(name, value string) error
+
+	// PutBlob keeps data under a name: what its owner encodes and alone can
+	// read. Nil data removes it.
+	PutBlob(name string, data []byte) error
+	Blob(name string) ([]byte, error) // nil where there is none
 }
 
 // RunFilter selects runs; zero fields select all.

@@ -12,10 +12,12 @@ import (
 
 const (
 	entryColumns = `key, category, reverses, run, attempt, project, pool, provider, chipmaker, chip, span_from, span_to,
-		nodes, chips, rate, rate_currency, imputed, cost_micros, cost_currency, booked, note`
+		nodes, chips, rate, rate_currency, imputed, cost_micros, cost_currency, booked, note, region, instance_type,
+		purchase_option, contract, clause, clause_kind, charge, quantity, list_micros, effective_micros`
 
 	appendEntry = `INSERT INTO entries (` + entryColumns + `)
-		VALUES (?1, ?2, nullif(?3, 0), ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+		VALUES (?1, ?2, nullif(?3, 0), ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+		?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)
 		ON CONFLICT (key) DO NOTHING`
 
 	// One page of entries after ID ?1 up to ?2; ?3 is how many.
@@ -26,6 +28,9 @@ const (
 	entriesOfRun = selectEntries + `AND run = ?6` + pageEntries
 	entriesOf    = selectEntries + `AND project = ?6` + pageEntries
 	entriesOfTwo = selectEntries + `AND run = ?6 AND project = ?7` + pageEntries
+	// A span with both ends is found through its index: few hours of many years.
+	entriesWithin = `SELECT id, ` + entryColumns + ` FROM entries INDEXED BY entries_span
+		WHERE id > ?1 AND id <= ?2 AND span_from >= ?4 AND span_from < ?5` + pageEntries
 )
 
 // page is how many entries are read at once: enough that the cost of a query
@@ -36,7 +41,8 @@ const page = 512
 func (t *tx) AppendEntry(e ledger.Entry) (bool, error) {
 	result, err := t.exec(appendEntry, e.Key, string(e.Category), e.Reverses, e.Run, e.Attempt, e.Project, e.Pool,
 		e.Provider, e.Chipmaker, e.Chip, instant(e.From), instant(e.To), e.Nodes, e.Chips, exactRate(e.Rate),
-		string(e.Rate.Currency), e.Imputed, e.Cost.Micros, string(e.Cost.Currency), instant(e.Booked), e.Note)
+		string(e.Rate.Currency), e.Imputed, e.Cost.Micros, string(e.Cost.Currency), instant(e.Booked), e.Note,
+		e.Region, e.InstanceType, e.Option, e.Contract, e.Clause, e.ClauseKind, e.Charge, e.Quantity, e.List, e.Effective)
 	if err != nil {
 		return false, classify(err, "append ledger entry "+e.Key)
 	}
@@ -81,6 +87,8 @@ func entryQuery(filter store.EntryFilter) (string, []any) {
 		return entriesOfRun, append(args, filter.Run)
 	case filter.Project != "":
 		return entriesOf, append(args, filter.Project)
+	case !filter.From.IsZero() && !filter.To.IsZero():
+		return entriesWithin, args
 	}
 	return entriesAtAll, args
 }
@@ -97,7 +105,8 @@ func scanEntry(row scanner) (ledger.Entry, error) {
 	var currency units.Currency
 	err := row.Scan(&e.ID, &e.Key, &e.Category, &reverses, &e.Run, &e.Attempt, &e.Project, &e.Pool, &e.Provider,
 		&e.Chipmaker, &e.Chip, (*instant)(&e.From), (*instant)(&e.To), &e.Nodes, &e.Chips, &rate, &currency, &e.Imputed,
-		&e.Cost.Micros, &e.Cost.Currency, (*instant)(&e.Booked), &e.Note)
+		&e.Cost.Micros, &e.Cost.Currency, (*instant)(&e.Booked), &e.Note, &e.Region, &e.InstanceType, &e.Option,
+		&e.Contract, &e.Clause, &e.ClauseKind, &e.Charge, &e.Quantity, &e.List, &e.Effective)
 	if err != nil {
 		return e, err
 	}
@@ -181,4 +190,27 @@ func (t *tx) PutSetting(name, value string) error {
 	_, err := t.exec(`INSERT INTO settings (name, value) VALUES (?1, ?2)
 		ON CONFLICT (name) DO UPDATE SET value = ?2`, name, value)
 	return classify(err, "put setting "+name)
+}
+
+// PutBlob sets or, with nil, removes what is kept under a name.
+func (t *tx) PutBlob(name string, data []byte) error {
+	text, args := `DELETE FROM blobs WHERE name = ?1`, []any{name}
+	if data != nil {
+		text = `INSERT INTO blobs (name, data) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET data = ?2`
+		args = append(args, data)
+	}
+	_, err := t.exec(text, args...)
+	return classify(err, "keep "+name)
+}
+
+// Blob returns what is kept under a name, nil where nothing is.
+func (t *tx) Blob(name string) ([]byte, error) {
+	data, err := one(t, func(row scanner) (v []byte, err error) {
+		err = row.Scan(&v)
+		return v, err
+	}, `SELECT data FROM blobs WHERE name = ?1`, name)
+	if errors.Is(err, errAbsent) {
+		return nil, nil
+	}
+	return data, classify(err, "read "+name)
 }

@@ -175,6 +175,7 @@ func entriesFiltered(t *testing.T, s store.Store) {
 			{"run of another project", store.EntryFilter{Run: "b", Project: "lab"}, 0, ""},
 			{"from, inclusive", store.EntryFilter{From: at(1298)}, 2, "a-1@1298"},
 			{"to, exclusive", store.EntryFilter{To: at(2)}, 2, "a-1@0"},
+			{"span", store.EntryFilter{From: at(2), To: at(6)}, 4, "a-1@2"},
 			{"run and span", store.EntryFilter{Run: "b", Project: "shop", From: at(2), To: at(6)}, 2, "b-1@3"},
 		} {
 			found := entries(t, tx, c.filter)
@@ -247,7 +248,9 @@ func small(t *testing.T, s store.Store) {
 			tx.DeleteSite("gone"),
 			tx.PutQuota("lab", 8), tx.PutQuota("lab", 16), tx.PutQuota("frozen", 0), tx.PutQuota("free", 5),
 			tx.PutQuota("free", -1), tx.PutQuota("never", -1),
-			tx.PutSetting("token", "first"), tx.PutSetting("token", "second"))
+			tx.PutSetting("token", "first"), tx.PutSetting("token", "second"),
+			tx.PutBlob("day", []byte{1, 0, 255}), tx.PutBlob("day", []byte{2, 0}), tx.PutBlob("empty", []byte{}),
+			tx.PutBlob("gone", []byte("x")), tx.PutBlob("gone", nil), tx.PutBlob("never", nil))
 	})
 	view(t, s, func(tx store.Tx) error {
 		sites, err1 := tx.Sites()
@@ -256,6 +259,10 @@ func small(t *testing.T, s store.Store) {
 		wantEqual(t, sites, []fleet.Site{{Name: "big", Engine: "kubernetes"}, {Name: "local", Engine: "local"}})
 		wantEqual(t, quotas, map[string]int{"lab": 16, "frozen": 0})
 		wantEqual(t, token, "second")
-		return errors.Join(err1, err2, err3)
+		day, err4 := tx.Blob("day")
+		gone, err5 := tx.Blob("gone")
+		wantEqual(t, day, []byte{2, 0})
+		wantEqual(t, gone, []byte(nil))
+		return errors.Join(err1, err2, err3, err4, err5)
 	})
 }
