@@ -13,6 +13,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/plan"
+	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/spec"
 	"github.com/switchyard-ai/switchyard/internal/units"
 	"github.com/switchyard-ai/switchyard/internal/workload"
@@ -35,6 +36,7 @@ func fileKinds() []fileKind {
 		{contract.Kind, "terms signed with a provider", contract.Contract{}},
 		{plan.Kind, "what a plan decides on", plan.Portfolio{}},
 		{budget.Kind, "the most that may be spent in a period", budget.Budget{}},
+		{site.Kind, "a cluster that can run work", site.Site{}},
 		{catalog.KindOverlay, "own prices, discounts, instance types and regions", catalog.OverlayFile{}},
 	}
 }
@@ -111,6 +113,8 @@ const (
 	spanPattern     = `^\s*[0-9]{1,5} ?(d|days?|w|weeks?|mo|months?|y|years?)\s*$`
 	currencyPattern = `^[A-Z]{3}$`
 	deadlinePattern = `^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))?$`
+	ratePattern     = `^\s*([$€£]\s*[0-9][0-9,_]{0,15}(\.[0-9]{1,12})?(\s*[A-Z]{3})?|[0-9][0-9,_]{0,15}(\.[0-9]{1,12})?\s*[A-Z]{3})\s*$`
+	timePattern     = `^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})\s*$`
 	budgetPattern   = `^\s*([$€£]\s*[0-9][0-9,_]*(\.[0-9]+)?\s*[KMBkmb]?(\s*[A-Z]{3})?|[0-9][0-9,_]*(\.[0-9]+)?\s*[KMBkmb]?\s*[A-Z]{3})\s*$`
 )
 
@@ -128,6 +132,10 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 		return textForm(deadlinePattern, "2027-03-01", "2027-03-01T12:00:00Z")
 	case reflect.TypeFor[workload.Budget](), reflect.TypeFor[budget.Amount]():
 		return textForm(budgetPattern, "$9.0M", "9000000 EUR")
+	case reflect.TypeFor[site.Rate]():
+		return textForm(ratePattern, "$35.76", "31.2 EUR")
+	case reflect.TypeFor[site.Instant]():
+		return textForm(timePattern, "2026-12-01T11:30:00Z")
 	case reflect.TypeFor[catalog.Number]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, {Type: "string", Pattern: decimalPattern}}, Examples: []any{35.7608}}
 	case reflect.TypeFor[units.Currency]():

@@ -39,6 +39,10 @@ type Pool struct {
 	Rate         units.Rate `json:"rate"`   // per node-hour
 	Imputed      bool       `json:"imputed"`
 	RateSource   string     `json:"rate_source"`
+
+	Draining bool          `json:"draining"`      // its site drains: no new gang, and those that run move away
+	Ends     time.Time     `json:"ends,omitzero"` // when its capacity goes away; zero for never
+	Notice   time.Duration `json:"notice"`        // before Ends, from which on it drains
 }
 
 // ID names a pool across sites: "site/pool".
