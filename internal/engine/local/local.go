@@ -12,7 +12,10 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/switchyard-ai/switchyard/internal/engine"
+	"github.com/switchyard-ai/switchyard/internal/engine/ranks"
+	"github.com/switchyard-ai/switchyard/internal/engine/whole"
 	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
 )
 
 // lockRetry is how often a caller asks again for the engine's lock, which
@@ -83,7 +86,7 @@ func (e *Engine) check(gang engine.Gang) error {
 func (e *Engine) accept(ctx context.Context, gang engine.Gang) error {
 	return e.locked(ctx, func() error {
 		dir := e.gangDir(gang.Key)
-		if exists(e.fence(gang.Key)) {
+		if whole.Exists(e.fence(gang.Key)) {
 			return fault.Newf(fault.Conflict, "gang %s may not start: it was stopped or forgotten", gang.Key)
 		}
 		if dir.has(gangFile) {
@@ -93,16 +96,16 @@ func (e *Engine) accept(ctx context.Context, gang engine.Gang) error {
 		if err := os.MkdirAll(string(dir), 0o700); err != nil {
 			return storageFault(err, "making the gang's folder")
 		}
-		if err := syncDir(filepath.Dir(string(dir))); err != nil {
+		if err := whole.SyncDir(filepath.Dir(string(dir))); err != nil {
 			return storageFault(err, "making the gang's folder")
 		}
 		if len(gang.Secrets) > 0 {
-			if err := replaceJSON(dir.file(secretsFile), gang.Secrets, durable); err != nil {
+			if err := whole.WriteJSON(dir.file(secretsFile), gang.Secrets, whole.Durable); err != nil {
 				return storageFault(err, "handing over the gang's secrets")
 			}
 			crashAt("start:after-secrets")
 		}
-		return storageFault(replaceJSON(dir.file(gangFile), gang, durable), "recording the gang")
+		return storageFault(whole.WriteJSON(dir.file(gangFile), gang, whole.Durable), "recording the gang")
 	})
 }
 
@@ -131,6 +134,36 @@ func (e *Engine) Observe(ctx context.Context, key string) (engine.Status, error)
 	return status, fault.Wrap(fault.Internal, err, "reading gang "+key)
 }
 
+// Logs implements engine.Engine.
+func (e *Engine) Logs(_ context.Context, key string, rank int, offset int64) (engine.Log, error) {
+	dir, err := e.known(key)
+	if err != nil {
+		return nil, err
+	}
+	gang, err := dir.gang()
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "reading gang "+key)
+	}
+	if rank < 0 || rank >= gang.Ranks {
+		return nil, fault.Newf(fault.NotFound, "gang %s has no rank %d; its ranks are 0 to %d", key, rank, gang.Ranks-1)
+	}
+	return ranks.OpenLog(string(dir), rank, offset)
+}
+
+// History implements engine.Engine.
+func (e *Engine) History(_ context.Context, key string) ([]fleet.Progress, error) {
+	dir, err := e.known(key)
+	if err != nil {
+		return nil, err
+	}
+	status, err := dir.status()
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "reading gang "+key)
+	}
+	points, err := ranks.ReadHistory(string(dir), status.Progress)
+	return points, fault.Wrap(fault.Internal, err, "reading the history of gang "+key)
+}
+
 // Stop implements engine.Engine.
 func (e *Engine) Stop(ctx context.Context, key string, grace time.Duration) error {
 	if !e.key.MatchString(key) {
@@ -140,7 +173,7 @@ func (e *Engine) Stop(ctx context.Context, key string, grace time.Duration) erro
 	err := e.locked(ctx, func() error {
 		dir := e.gangDir(key)
 		crashAt("stop:before-request")
-		if exists(e.fence(key)) || dir.has(exitFile) {
+		if whole.Exists(e.fence(key)) || dir.has(exitFile) {
 			over = true
 			return nil
 		}
@@ -151,7 +184,7 @@ func (e *Engine) Stop(ctx context.Context, key string, grace time.Duration) erro
 			}
 			return e.putFence(key)
 		}
-		return storageFault(replaceJSON(dir.file(stopFile), stopRecord{Grace: max(grace, 0)}, durable), "recording the stop")
+		return storageFault(ranks.RequestStop(string(dir), grace), "recording the stop")
 	})
 	if err != nil || over {
 		return err
@@ -170,7 +203,7 @@ func (e *Engine) List(context.Context) ([]string, error) {
 	for _, entry := range entries {
 		// A fenced key with a folder is one whose Forget was cut short: it is
 		// listed, so that Forget is asked for again.
-		if _, err := e.known(entry.Name()); err == nil || exists(e.fence(entry.Name())) {
+		if _, err := e.known(entry.Name()); err == nil || whole.Exists(e.fence(entry.Name())) {
 			keys = append(keys, entry.Name())
 		}
 	}
@@ -184,7 +217,7 @@ func (e *Engine) Forget(ctx context.Context, key string) error {
 	}
 	return e.locked(ctx, func() error {
 		dir := e.gangDir(key)
-		fenced := exists(e.fence(key))
+		fenced := whole.Exists(e.fence(key))
 		switch {
 		case !fenced && !dir.has(gangFile):
 			return unknown(key)
@@ -219,7 +252,7 @@ func (e *Engine) discard(key string) error {
 // known returns the folder of a gang that was accepted and not forgotten.
 func (e *Engine) known(key string) (gangDir, error) {
 	dir := e.gangDir(key)
-	if !e.key.MatchString(key) || !dir.has(gangFile) || exists(e.fence(key)) {
+	if !e.key.MatchString(key) || !dir.has(gangFile) || whole.Exists(e.fence(key)) {
 		return "", unknown(key)
 	}
 	return dir, nil
@@ -236,7 +269,7 @@ func (e *Engine) fence(key string) string { return filepath.Join(e.dir, "fenced"
 func (e *Engine) putFence(key string) error {
 	err := os.MkdirAll(filepath.Join(e.dir, "fenced"), 0o700)
 	if err == nil {
-		err = replaceFile(e.fence(key), nil, durable)
+		err = whole.Write(e.fence(key), nil, whole.Durable)
 	}
 	return storageFault(err, "fencing gang "+key)
 }

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/engine/ranks"
+	"github.com/switchyard-ai/switchyard/internal/engine/whole"
 )
 
 const (
@@ -34,29 +37,22 @@ func reserve(dir gangDir, ranks int) (*os.File, error) {
 
 // record writes exit.json into the reserved room, over and over until it is
 // there: the shim's one duty. It gives up only where the folder itself is gone.
-func (s *shim) record(why outcome) error {
+func (s *shim) record(why ranks.Outcome) error {
 	exit := exitRecord{
-		ExitCode: why.code, Rank: why.rank, Stopped: why.stopped, Reason: why.reason,
-		Progress: s.progress.latest(), LogLost: s.logLost(), Ranks: s.exits, Ended: time.Now().UTC(),
+		ExitCode: why.Code, Rank: why.Rank, Stopped: why.Stopped, Reason: why.Reason,
+		Progress: s.progress.Last(), Ended: time.Now().UTC(),
 	}
-	if !s.began.IsZero() {
-		exit.Started, exit.Ended = s.began.UTC(), lastEnd(s.exits, s.at())
+	if s.ranks != nil {
+		exit.Started, exit.Ended = s.ranks.Started(), s.ranks.Ended()
+		exit.LogLost, exit.Ranks = s.ranks.LogLost(), s.ranks.Exits()
 	}
 	return s.write(exit)
-}
-
-// lastEnd is when the last rank ended, or the default where none began.
-func lastEnd(exits []rankExit, otherwise time.Time) time.Time {
-	if len(exits) == 0 {
-		return otherwise
-	}
-	return slices.MaxFunc(exits, func(a, b rankExit) int { return a.Ended.Compare(b.Ended) }).Ended
 }
 
 func (s *shim) write(exit exitRecord) error {
 	s.dropSecrets()
 	exit.Reason = exit.Reason[:min(len(exit.Reason), reasonLimit)]
-	slices.SortFunc(exit.Ranks, func(a, b rankExit) int { return a.Rank - b.Rank })
+	slices.SortFunc(exit.Ranks, func(a, b ranks.Exit) int { return a.Rank - b.Rank })
 	data, err := json.Marshal(exit)
 	if err != nil {
 		return err
@@ -81,7 +77,7 @@ func (s *shim) tryWrite(data []byte) error {
 	if err := os.Rename(s.dir.file(reservedFile), s.dir.file(exitFile)); err != nil {
 		return err
 	}
-	return syncDir(string(s.dir))
+	return whole.SyncDir(string(s.dir))
 }
 
 // lastBeat is when the gang's shim was last seen alive.
@@ -100,14 +96,13 @@ func (s *shim) settle(beat time.Time) error {
 	if err != nil {
 		return err
 	}
-	var progress progressRecord
-	_, _ = readJSON(s.dir.file(progressFile), &progress)
+	progress, logLost, _ := ranks.ReadProgress(string(s.dir))
 	exit := exitRecord{
 		Started: started.At, Ended: beat, ExitCode: 128 + int(syscall.SIGKILL), Lost: true,
 		Reason:   "lost: the shim died and its ranks with it (it was killed, or the machine restarted)",
-		Progress: progress.Progress, LogLost: progress.LogLost,
+		Progress: progress, LogLost: logLost,
 	}
-	if left := killRanks(s.dir, started.Boot) + killStrays(s.dir); left > 0 {
+	if left := killRanks(s.dir, started.Boot) + ranks.KillStrays(s.scratchEntry()); left > 0 {
 		exit.Ended = time.Now().UTC()
 		exit.Reason = fmt.Sprintf("lost: the shim died; %d processes that outlived it were killed", left)
 	}
@@ -121,19 +116,18 @@ func (s *shim) settle(beat time.Time) error {
 // were started, and returns how many there were.
 func killRanks(dir gangDir, boot string) int {
 	file, err := os.Open(dir.file(ranksFile))
-	if err != nil || boot != bootID() {
+	if err != nil || boot != ranks.BootID() {
 		return 0
 	}
 	defer func() { _ = file.Close() }()
 	killed := 0
 	decoder := json.NewDecoder(file)
 	for {
-		var r rankRecord
-		if err := decoder.Decode(&r); err != nil {
+		var p ranks.Process
+		if err := decoder.Decode(&p); err != nil {
 			return killed // the end, or a line that was being written
 		}
-		if r.PID > 1 && r.Birth != "" && processBirth(r.PID) == r.Birth {
-			signalGroup(r.PID, syscall.SIGKILL)
+		if p.Kill() {
 			killed++
 		}
 	}

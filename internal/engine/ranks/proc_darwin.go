@@ -1,4 +1,4 @@
-package local
+package ranks
 
 import (
 	"errors"
@@ -44,7 +44,8 @@ func processBirth(pid int) string {
 	return strconv.FormatInt(born, 10)
 }
 
-func bootID() string { return "" } // a birth in wall-clock time is enough
+// BootID tells this boot of the machine from others; here a birth in wall-clock time is enough.
+func BootID() string { return "" }
 
 func strays(string) []int { return nil } // environments of others cannot be read
 

@@ -1,10 +1,11 @@
-package local
+package ranks
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,16 +15,16 @@ import (
 // more, evenly spread, in memory as in the file.
 func TestHistoryIsThinnedEvenly(t *testing.T) {
 	for _, steps := range []int{0, 1, 10, 500, 1023, 1024, 1025, 5000, 100_000} {
-		dir, book := gangDir(t.TempDir()), newProgressBook()
+		dir, book := t.TempDir(), NewBook()
 		for step := 1; step <= steps; step++ {
-			if !book.offer(fmt.Appendf(nil, "@yard {\"step\": %d}\n", step)) {
+			if !book.Offer(fmt.Appendf(nil, "@yard {\"step\": %d}\n", step)) {
 				t.Fatalf("step %d refused", step)
 			}
 			if step%7 == 0 {
-				book.flush(dir, 0)
+				book.Flush(dir, 0)
 			}
 		}
-		book.flush(dir, 1)
+		book.Flush(dir, 1)
 		points := fileSteps(t, dir)
 		if len(points) > historyLimit || len(points) < min(steps, historyLimit/2) {
 			t.Errorf("%d steps: %d points", steps, len(points))
@@ -33,15 +34,15 @@ func TestHistoryIsThinnedEvenly(t *testing.T) {
 				t.Fatalf("%d steps: point %d is step %d; want %d", steps, i, points[i], want)
 			}
 		}
-		if last := book.latest().Step; last != int64(steps) {
+		if last := book.Last().Step; last != int64(steps) {
 			t.Errorf("%d steps: the last is %d", steps, last)
 		}
 	}
 }
 
-func fileSteps(t *testing.T, dir gangDir) []int64 {
+func fileSteps(t *testing.T, dir string) []int64 {
 	t.Helper()
-	data, err := os.ReadFile(dir.file(historyFile))
+	data, err := os.ReadFile(filepath.Join(dir, historyFile))
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
@@ -59,12 +60,12 @@ func fileSteps(t *testing.T, dir gangDir) []int64 {
 // A step that is reported twice, as when its checkpoint is saved, is one point:
 // the later one.
 func TestStepReportedTwiceIsOnePoint(t *testing.T) {
-	dir, book := gangDir(t.TempDir()), newProgressBook()
+	dir, book := t.TempDir(), NewBook()
 	for _, line := range []string{`{"step": 1, "loss": 3}`, `{"step": 2, "loss": 2}`, `{"checkpoint_step": 2}`} {
-		book.offer([]byte(progressMark + line))
-		book.flush(dir, 0)
+		book.Offer([]byte(progressMark + line))
+		book.Flush(dir, 0)
 	}
-	data, err := os.ReadFile(dir.file(historyFile))
+	data, err := os.ReadFile(filepath.Join(dir, historyFile))
 	if err != nil || bytes.Count(data, []byte{'\n'}) != 2 || !strings.Contains(string(data), `"checkpoint_step":2`) {
 		t.Errorf("history, %v:\n%s", err, data)
 	}
@@ -72,13 +73,13 @@ func TestStepReportedTwiceIsOnePoint(t *testing.T) {
 
 // What a rank says of the time is not believed: usage may be booked by it.
 func TestProgressIsTimedByTheShim(t *testing.T) {
-	book := newProgressBook()
+	book := NewBook()
 	for _, at := range []string{"9999-12-31T00:00:00Z", "0001-01-01T00:00:00Z"} {
 		before := time.Now()
-		if !book.offer([]byte(progressMark + `{"step": 1, "at": "` + at + `"}`)) {
+		if !book.Offer([]byte(progressMark + `{"step": 1, "at": "` + at + `"}`)) {
 			t.Fatal("refused")
 		}
-		if got := book.latest().At; got.Before(before) || got.After(time.Now()) {
+		if got := book.Last().At; got.Before(before) || got.After(time.Now()) {
 			t.Errorf("said %s: taken as %s", at, got)
 		}
 	}
@@ -86,9 +87,9 @@ func TestProgressIsTimedByTheShim(t *testing.T) {
 
 // Counts below 0 are no progress: the line stays in the log, where it is seen.
 func TestNegativeProgressIsRefused(t *testing.T) {
-	book := newProgressBook()
+	book := NewBook()
 	for _, field := range []string{"step", "steps", "tokens", "checkpoint_step", "tokens_per_second"} {
-		if book.offer([]byte(progressMark + `{"` + field + `": -1}`)) {
+		if book.Offer([]byte(progressMark + `{"` + field + `": -1}`)) {
 			t.Errorf("%s: -1 is taken", field)
 		}
 	}
@@ -102,13 +103,13 @@ func TestAbsurdProgressIsRefused(t *testing.T) {
 		`{"tokens": 9223372036854775807}`, `{"checkpoint_step": 9223372036854775807}`,
 		`{"tokens_per_second": 1e19}`, `{"tokens_per_second": 1e999}`,
 	} {
-		book := newProgressBook()
-		if book.offer([]byte(progressMark + object)) {
-			t.Errorf("%s is taken as %+v", object, book.latest())
+		book := NewBook()
+		if book.Offer([]byte(progressMark + object)) {
+			t.Errorf("%s is taken as %+v", object, book.Last())
 		}
 	}
-	book := newProgressBook()
-	if !book.offer([]byte(progressMark + `{"step": 1000000000000000000, "tokens": 1000000000000000000, "tokens_per_second": 1e12}`)) {
+	book := NewBook()
+	if !book.Offer([]byte(progressMark + `{"step": 1000000000000000000, "tokens": 1000000000000000000, "tokens_per_second": 1e12}`)) {
 		t.Error("the largest figures are refused")
 	}
 }
@@ -118,18 +119,18 @@ func FuzzProgress(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
-		book := newProgressBook()
-		before := book.latest()
-		if !book.offer(line) {
-			if book.latest() != before || len(book.points) != 0 {
-				t.Errorf("%q is refused, but leaves %+v", line, book.latest())
+		book := NewBook()
+		before := book.Last()
+		if !book.Offer(line) {
+			if book.Last() != before || len(book.points) != 0 {
+				t.Errorf("%q is refused, but leaves %+v", line, book.Last())
 			}
 			return
 		}
-		if !json.Valid(bytes.TrimPrefix(line, []byte(progressMark))) || book.latest().At.IsZero() {
-			t.Errorf("%q is taken as %+v", line, book.latest())
+		if !json.Valid(bytes.TrimPrefix(line, []byte(progressMark))) || book.Last().At.IsZero() {
+			t.Errorf("%q is taken as %+v", line, book.Last())
 		}
-		if _, err := json.Marshal(book.latest()); err != nil {
+		if _, err := json.Marshal(book.Last()); err != nil {
 			t.Errorf("%q gives what cannot be written: %v", line, err)
 		}
 	})

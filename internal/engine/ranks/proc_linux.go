@@ -1,4 +1,4 @@
-package local
+package ranks
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 )
 
 // ownGroup makes a rank the leader of a process group that dies with the thread
-// that started it, which the shim holds for its life.
+// that started it, which its keeper holds for its life.
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
@@ -45,8 +45,8 @@ func processBirth(pid int) string {
 	return fields[19]
 }
 
-// bootID tells this boot of the machine from others.
-func bootID() string {
+// BootID tells this boot of the machine from others.
+func BootID() string {
 	data, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(data))
 }

@@ -1,4 +1,4 @@
-package local
+package ranks
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ func TestLogKeepsItsPromises(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		log := newRankLog(filepath.Join(dir, "0.log"), leastLogCap)
+		log := NewLog(filepath.Join(dir, "0.log"), leastLogCap)
 		defer log.close()
 		var stream []byte
 		var lines, next int64
@@ -117,7 +117,7 @@ func TestLogRecoversFromAFullDisk(t *testing.T) {
 		t.Skip("no /dev/full")
 	}
 	path := filepath.Join(t.TempDir(), "0.log")
-	log := newRankLog(path, 0)
+	log := NewLog(path, 0)
 	log.write([]byte("before\n"), 1)
 	log.closeFile()
 	if err := os.Rename(path, path+".aside"); err != nil {
@@ -167,17 +167,17 @@ func TestPump(t *testing.T) {
 			"by bytes": iotest.OneByteReader(strings.NewReader(tt.in)),
 			"by half":  iotest.HalfReader(strings.NewReader(tt.in)),
 		} {
-			log := newRankLog(filepath.Join(t.TempDir(), "0.log"), leastLogCap)
-			book := newProgressBook()
+			log := NewLog(filepath.Join(t.TempDir(), "0.log"), leastLogCap)
+			book := NewBook()
 			pump(reader, log, book)
 			log.close()
 			data, err := os.ReadFile(log.path)
 			if err != nil && tt.want != "" {
 				t.Fatal(err)
 			}
-			if string(data) != tt.want || log.lost.Load() != tt.lost || book.latest().Step != tt.step {
+			if string(data) != tt.want || log.lost.Load() != tt.lost || book.Last().Step != tt.step {
 				t.Errorf("%s %s: log %.5000q, %d lost, step %d; want %.5000q, %d, %d", tt.name, how,
-					data, log.lost.Load(), book.latest().Step, tt.want, tt.lost, tt.step)
+					data, log.lost.Load(), book.Last().Step, tt.want, tt.lost, tt.step)
 			}
 		}
 	}

@@ -1,9 +1,8 @@
-package local
+package ranks
 
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,32 +10,28 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 )
 
-// Logs implements engine.Engine.
-func (e *Engine) Logs(_ context.Context, key string, rank int, offset int64) (engine.Log, error) {
-	dir, err := e.known(key)
-	if err != nil {
-		return nil, err
-	}
-	gang, err := dir.gang()
-	if err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "reading gang "+key)
-	}
-	if rank < 0 || rank >= gang.Ranks {
-		return nil, fault.Newf(fault.NotFound, "gang %s has no rank %d; its ranks are 0 to %d", key, rank, gang.Ranks-1)
-	}
+// LogPath is the file of a rank's log in its keeper's folder.
+func LogPath(dir string, rank int) string {
+	return filepath.Join(dir, "ranks", strconv.Itoa(rank)+".log")
+}
+
+// OpenLog reads the log of a rank in its keeper's folder, from an offset in what
+// the rank wrote; nothing is there before the rank wrote anything.
+func OpenLog(dir string, rank int, offset int64) (engine.Log, error) {
 	if offset < 0 {
 		return nil, fault.Newf(fault.Invalid, "log offset %d is negative", offset)
 	}
 	for {
-		log, err := openLog(dir.rankLog(rank), offset)
+		log, err := openLog(LogPath(dir, rank), offset)
 		if !errors.Is(err, fs.ErrNotExist) {
-			return log, fault.Wrap(fault.Internal, err, "opening a log of gang "+key)
+			return log, fault.Wrap(fault.Internal, err, "opening the log of a rank")
 		}
 		// The writer made room while we looked: look again.
 	}

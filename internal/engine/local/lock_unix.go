@@ -41,6 +41,3 @@ func lockHeld(path string) (bool, error) {
 }
 
 func ownSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
-
-// signalGroup signals every process of the group; that none is left is no fault.
-func signalGroup(pgid int, signal syscall.Signal) { _ = syscall.Kill(-pgid, signal) }

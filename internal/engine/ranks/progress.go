@@ -1,17 +1,17 @@
-package local
+package ranks
 
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/engine/whole"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 )
 
@@ -22,9 +22,9 @@ const progressMark = "@yard "
 // historyLimit is the number of points at which the history is thinned to half.
 const historyLimit = 1024
 
-// progressBook keeps what rank 0 reports: the last, and a history with a point
+// Book keeps what rank 0 reports: the last, and a history with a point
 // per step, evenly thinned.
-type progressBook struct {
+type Book struct {
 	mu      sync.Mutex
 	last    fleet.Progress
 	points  []fleet.Progress
@@ -33,15 +33,28 @@ type progressBook struct {
 	written int // points that the file has; -1 when it must be written anew
 	dirty   bool
 	logLost int64 // as last written
+	heard   func(fleet.Progress)
 }
 
-func newProgressBook() *progressBook { return &progressBook{every: 1} }
+const (
+	progressFile = "progress.json"
+	historyFile  = "progress.jsonl"
+)
 
-// offer takes a line that reports progress, and reports whether it is one.
-// Fields that a line leaves out keep their last value. The time is the shim's:
+// progressRecord is what progress.json holds.
+type progressRecord struct {
+	Progress fleet.Progress `json:"progress"`
+	LogLost  int64          `json:"log_lost"`
+}
+
+// NewBook returns an empty book.
+func NewBook() *Book { return &Book{every: 1} }
+
+// Offer takes a line that reports progress, and reports whether it is one.
+// Fields that a line leaves out keep their last value. The time is the keeper's:
 // what is booked of a lost attempt ends at its last progress, and no rank's
 // clock may move that.
-func (b *progressBook) offer(line []byte) bool {
+func (b *Book) Offer(line []byte) bool {
 	object, found := bytes.CutPrefix(line, []byte(progressMark))
 	if !found {
 		return false
@@ -56,8 +69,10 @@ func (b *progressBook) offer(line []byte) bool {
 		return false
 	}
 	next.At = time.Now().UTC()
-	b.note(next)
-	b.last, b.dirty = next, true
+	b.take(next)
+	if b.heard != nil {
+		b.heard(next)
+	}
 	return true
 }
 
@@ -73,8 +88,14 @@ func credible(p fleet.Progress) bool {
 		p.TokensPerSecond >= 0 && p.TokensPerSecond <= mostCounted
 }
 
+// take makes a report the last, with its point in the history.
+func (b *Book) take(next fleet.Progress) {
+	b.note(next)
+	b.last, b.dirty = next, true
+}
+
 // note adds a point to the history.
-func (b *progressBook) note(next fleet.Progress) {
+func (b *Book) note(next fleet.Progress) {
 	if n := len(b.points); n > 0 && b.points[n-1].Step == next.Step {
 		b.points[n-1], b.written = next, -1
 		return
@@ -96,14 +117,15 @@ func (b *progressBook) note(next fleet.Progress) {
 	b.points, b.every, b.written = kept, b.every*2, -1
 }
 
-func (b *progressBook) latest() fleet.Progress {
+// Last is what was reported last.
+func (b *Book) Last() fleet.Progress {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.last
 }
 
-// flush writes what is new. What a full disk refuses is tried again next time.
-func (b *progressBook) flush(dir gangDir, logLost int64) {
+// Flush writes what is new to the keeper's folder. What a full disk refuses is tried again next time.
+func (b *Book) Flush(dir string, logLost int64) {
 	b.mu.Lock()
 	dirty := b.dirty || logLost != b.logLost
 	last, points, written := b.last, slices.Clone(b.points), b.written
@@ -113,8 +135,8 @@ func (b *progressBook) flush(dir gangDir, logLost int64) {
 		return
 	}
 	err := errors.Join(
-		replaceJSON(dir.file(progressFile), progressRecord{Progress: last, LogLost: logLost}, volatile),
-		writeHistory(dir.file(historyFile), points, written),
+		whole.WriteJSON(filepath.Join(dir, progressFile), progressRecord{Progress: last, LogLost: logLost}, whole.Volatile),
+		writeHistory(filepath.Join(dir, historyFile), points, written),
 	)
 	if err != nil {
 		b.mu.Lock()
@@ -133,7 +155,7 @@ func writeHistory(path string, points []fleet.Progress, written int) error {
 		}
 	}
 	if written < 0 {
-		return replaceFile(path, data.Bytes(), volatile)
+		return whole.Write(path, data.Bytes(), whole.Volatile)
 	}
 	if data.Len() == 0 {
 		return nil
@@ -146,20 +168,22 @@ func writeHistory(path string, points []fleet.Progress, written int) error {
 	return errors.Join(err, file.Close())
 }
 
-// History implements engine.Engine: at least half of historyLimit points where
-// the gang reported as many steps, and always the last.
-func (e *Engine) History(_ context.Context, key string) ([]fleet.Progress, error) {
-	dir, err := e.known(key)
-	if err != nil {
-		return nil, err
+// ReadProgress reads the last report, and the log lines lost, from a keeper's folder.
+// A damaged record is none.
+func ReadProgress(dir string) (last fleet.Progress, logLost int64, err error) {
+	var record progressRecord
+	if found, err := whole.ReadJSON(filepath.Join(dir, progressFile), &record); err != nil && !found {
+		return last, 0, err
 	}
-	status, err := dir.status()
-	if err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "reading gang "+key)
-	}
-	data, err := os.ReadFile(dir.file(historyFile))
+	return record.Progress, record.LogLost, nil
+}
+
+// ReadHistory reads the thinned history from a keeper's folder: at least half of
+// historyLimit points where as many steps were reported, and always the last report.
+func ReadHistory(dir string, last fleet.Progress) ([]fleet.Progress, error) {
+	data, err := os.ReadFile(filepath.Join(dir, historyFile))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fault.Wrap(fault.Internal, err, "reading the history of gang "+key)
+		return nil, err
 	}
 	var points []fleet.Progress
 	lines := bufio.NewScanner(bytes.NewReader(data))
@@ -169,8 +193,13 @@ func (e *Engine) History(_ context.Context, key string) ([]fleet.Progress, error
 			points = append(points, point)
 		}
 	}
-	if last := status.Progress; !last.At.IsZero() && (len(points) == 0 || points[len(points)-1].Step < last.Step) {
+	return withLast(points, last), nil
+}
+
+// withLast ends a history, which is thinned, with the last report.
+func withLast(points []fleet.Progress, last fleet.Progress) []fleet.Progress {
+	if !last.At.IsZero() && (len(points) == 0 || points[len(points)-1].Step < last.Step) {
 		points = append(points, last)
 	}
-	return points, nil
+	return points
 }

@@ -21,17 +21,3 @@ func unsupported() error {
 }
 
 func ownSession() *syscall.SysProcAttr { return nil }
-
-func ownGroup() *syscall.SysProcAttr { return nil }
-
-func signalGroup(int, syscall.Signal) {}
-
-func awaitExit(int) {}
-
-func processBirth(int) string { return "" }
-
-func bootID() string { return "" }
-
-func strays(string) []int { return nil }
-
-func memoryKills() int64 { return 0 }

@@ -1,11 +1,8 @@
-package local
+package ranks
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -20,7 +17,7 @@ const (
 	tailSegments  = 4
 )
 
-// rankLog keeps what one rank wrote, bounded: the first half of the cap in
+// Log keeps what one rank wrote, bounded: the first half of the cap in
 // ranks/N.log, the newest half in segments ranks/N.log.OFFSET-LINE-HEAD, of
 // which the oldest makes room for a new one. OFFSET and LINE are where the
 // segment begins in the stream as it was written, HEAD is the number of lines in
@@ -28,7 +25,7 @@ const (
 //
 // A write that fails (a full disk) loses its lines, which are counted, and a
 // line in the log says so once writing works again.
-type rankLog struct {
+type Log struct {
 	path     string
 	headCap  int64
 	segment  int64 // bytes of one segment
@@ -53,18 +50,19 @@ type tailSegment struct {
 	lines int64
 }
 
-func newRankLog(path string, limit int64) *rankLog {
+// NewLog returns the log of a rank at the path, bounded by so many bytes; 0 is the default.
+func NewLog(path string, limit int64) *Log {
 	if limit <= 0 {
 		limit = defaultLogCap
 	}
 	limit = max(limit, leastLogCap)
 	segment := limit / 2 / tailSegments
 	line := min(longestLine, int(segment/2))
-	return &rankLog{path: path, headCap: limit / 2, segment: segment, lineCap: line, batchCap: line}
+	return &Log{path: path, headCap: limit / 2, segment: segment, lineCap: line, batchCap: line}
 }
 
 // write appends whole lines.
-func (l *rankLog) write(batch []byte, lines int64) {
+func (l *Log) write(batch []byte, lines int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dropped > 0 {
@@ -80,13 +78,19 @@ func (l *rankLog) write(batch []byte, lines int64) {
 	}
 }
 
-func (l *rankLog) drop(lines int64, cause error) {
+func (l *Log) lose(lines int64) { l.lost.Add(lines) }
+
+func (l *Log) lostLines() int64 { return l.lost.Load() }
+
+func (l *Log) bounds() (line, batch int) { return l.lineCap, l.batchCap }
+
+func (l *Log) drop(lines int64, cause error) {
 	l.dropped += lines
 	l.cause = cause
 	l.lost.Add(lines)
 }
 
-func (l *rankLog) append(data []byte, lines int64) error {
+func (l *Log) append(data []byte, lines int64) error {
 	if err := l.room(int64(len(data))); err != nil {
 		return err
 	}
@@ -106,7 +110,7 @@ func (l *rankLog) append(data []byte, lines int64) error {
 }
 
 // room sees to an open file that has room for n more bytes.
-func (l *rankLog) room(n int64) error {
+func (l *Log) room(n int64) error {
 	limit, path := l.headCap, l.path
 	if len(l.tail) > 0 {
 		limit, path = l.segment, l.tail[len(l.tail)-1].path
@@ -129,7 +133,7 @@ func (l *rankLog) room(n int64) error {
 	return nil
 }
 
-func (l *rankLog) dropOldest() {
+func (l *Log) dropOldest() {
 	if len(l.tail) < tailSegments {
 		return
 	}
@@ -138,14 +142,14 @@ func (l *rankLog) dropOldest() {
 	l.tail = l.tail[1:]
 }
 
-func (l *rankLog) closeFile() {
+func (l *Log) closeFile() {
 	if l.file != nil {
 		_ = l.file.Close()
 		l.file = nil
 	}
 }
 
-func (l *rankLog) close() {
+func (l *Log) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dropped > 0 {
@@ -161,59 +165,6 @@ func cause(err error) error {
 		return path.Err
 	}
 	return err
-}
-
-// pump moves what a rank writes into its log, line by line and as many lines at
-// once as there are, and hands lines of progress to the book, if there is one.
-func pump(from io.Reader, log *rankLog, book *progressBook) {
-	reader := bufio.NewReaderSize(from, log.lineCap)
-	var batch []byte
-	var lines int64
-	flush := func() {
-		if lines > 0 {
-			log.write(batch, lines)
-			batch, lines = batch[:0], 0
-		}
-	}
-	for {
-		line, err := reader.ReadSlice('\n')
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			flush()
-			batch, err = cutLine(reader, append(batch, line...))
-			lines++
-			log.lost.Add(1)
-			flush()
-		case len(line) > 0 && (book == nil || !book.offer(line)):
-			if len(batch)+len(line)+1 > log.batchCap {
-				flush()
-			}
-			batch = append(batch, line...)
-			if err != nil { // the last line, without an end
-				batch = append(batch, '\n')
-			}
-			lines++
-		}
-		if err != nil {
-			flush()
-			return
-		}
-		if waiting, _ := reader.Peek(reader.Buffered()); bytes.IndexByte(waiting, '\n') < 0 {
-			flush()
-		}
-	}
-}
-
-// cutLine skips the rest of a line that is too long, and ends what was read of it.
-func cutLine(reader *bufio.Reader, line []byte) ([]byte, error) {
-	skipped := 0
-	for {
-		rest, err := reader.ReadSlice('\n')
-		skipped += len(bytes.TrimSuffix(rest, []byte{'\n'}))
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return fmt.Appendf(line, " [yard] %d bytes of this line cut\n", skipped), err
-		}
-	}
 }
 
 // parseSegment reads a segment's name: where it begins, and the lines before it

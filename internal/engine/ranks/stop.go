@@ -1,0 +1,76 @@
+package ranks
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/engine/whole"
+)
+
+// StopFile is the file of a keeper's folder by which it is asked to stop.
+const StopFile = "stop.json"
+
+// strayPatience is how long a keeper waits for killed processes to be gone: one
+// within a system call of a broken device may never be.
+const strayPatience = 5 * time.Second
+
+// Stop asks a keeper to end its ranks: SIGTERM at once, SIGKILL after the grace,
+// which a later Stop may shorten.
+type Stop struct {
+	Grace time.Duration `json:"grace"`
+}
+
+// ReadStop tells whether a stop is asked in the file.
+func ReadStop(path string) (Stop, bool) {
+	var stop Stop
+	found, err := whole.ReadJSON(path, &stop)
+	return stop, found && err == nil
+}
+
+// RequestStop asks the keeper of the folder to stop.
+func RequestStop(dir string, grace time.Duration) error {
+	return whole.WriteJSON(filepath.Join(dir, StopFile), Stop{Grace: max(grace, 0)}, whole.Durable)
+}
+
+// KillStrays kills what left its rank's process group and outlived it, and
+// returns how many processes that were: all that have the entry ("NAME=value")
+// in their environment.
+func KillStrays(entry string) int {
+	killed := map[int]bool{}
+	for deadline := time.Now().Add(strayPatience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		pids := strays(entry)
+		if len(pids) == 0 {
+			break
+		}
+		for _, pid := range pids {
+			if process, err := os.FindProcess(pid); err == nil && process.Kill() == nil {
+				killed[pid] = true
+			}
+		}
+	}
+	return len(killed)
+}
+
+// Process tells a rank from a later process with the same number.
+type Process struct {
+	Rank  int    `json:"rank"`
+	PID   int    `json:"pid"` // of its process group too
+	Birth string `json:"birth"`
+}
+
+// Identify describes a rank that runs.
+func Identify(rank, pid int) Process {
+	return Process{Rank: rank, PID: pid, Birth: processBirth(pid)}
+}
+
+// Kill kills the group of the rank where it is still the process that was
+// started, and reports whether it was.
+func (p Process) Kill() bool {
+	if p.PID <= 1 || p.Birth == "" || processBirth(p.PID) != p.Birth {
+		return false
+	}
+	signalGroup(p.PID, syscall.SIGKILL)
+	return true
+}
