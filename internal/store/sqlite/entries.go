@@ -3,8 +3,6 @@ package sqlite
 import (
 	"errors"
 
-	"github.com/switchyard-ai/switchyard/internal/fault"
-	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/ledger"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/units"
@@ -115,34 +113,6 @@ func scanEntry(row scanner) (ledger.Entry, error) {
 	}
 	e.Rate, err = units.ParseRate(rate, currency)
 	return e, err
-}
-
-// PutSite inserts or replaces a site by name.
-func (t *tx) PutSite(site fleet.Site) error {
-	_, err := t.exec(`INSERT INTO sites (name, engine) VALUES (?1, ?2)
-		ON CONFLICT (name) DO UPDATE SET engine = ?2`, site.Name, site.Engine)
-	return classify(err, "put site "+site.Name)
-}
-
-// Sites lists the sites by name.
-func (t *tx) Sites() ([]fleet.Site, error) {
-	sites, err := all(t, func(row scanner) (s fleet.Site, err error) {
-		err = row.Scan(&s.Name, &s.Engine)
-		return s, err
-	}, `SELECT name, engine FROM sites ORDER BY name`)
-	return sites, classify(err, "list sites")
-}
-
-// DeleteSite removes a site.
-func (t *tx) DeleteSite(name string) error {
-	result, err := t.exec(`DELETE FROM sites WHERE name = ?1`, name)
-	if err != nil {
-		return classify(err, "delete site "+name)
-	}
-	if n, err := result.RowsAffected(); err != nil || n > 0 {
-		return classify(err, "delete site "+name)
-	}
-	return fault.Newf(fault.NotFound, "no site %q", name)
 }
 
 // PutQuota sets or, with a negative limit, removes a project's quota.

@@ -240,6 +240,33 @@ func reversedOnce(t *testing.T, s store.Store) {
 	wantKind(t, add(reversal("of nothing", 77)), fault.NotFound)
 }
 
+func sites(t *testing.T, s store.Store) {
+	east := fleet.Site{
+		Name: "east", Engine: "kubernetes", Spec: []byte("kind: Site\n\x00ü"), SpecFile: "/etc/yard/east.yaml",
+		Added: start().Add(123 * time.Nanosecond),
+	}
+	west := fleet.Site{Name: "west", Engine: "slurm", Spec: []byte{}, Draining: true}
+	update(t, s, func(tx store.Tx) error {
+		return errors.Join(tx.PutSite(west), tx.PutSite(fleet.Site{Name: "east", Engine: "slurm", Draining: true}), tx.PutSite(east))
+	})
+	view(t, s, func(tx store.Tx) error {
+		found, err := tx.Sites()
+		if len(found) == 2 && len(found[1].Spec) == 0 {
+			found[1].Spec = []byte{} // an empty file and none are the same
+		}
+		wantEqual(t, found, []fleet.Site{east, west})
+		return err
+	})
+	east.Draining = true
+	update(t, s, func(tx store.Tx) error { return errors.Join(tx.PutSite(east), tx.DeleteSite("west")) })
+	view(t, s, func(tx store.Tx) error {
+		found, err := tx.Sites()
+		wantEqual(t, found, []fleet.Site{east})
+		return err
+	})
+	wantKind(t, s.Update(t.Context(), func(tx store.Tx) error { return tx.DeleteSite("west") }), fault.NotFound)
+}
+
 func small(t *testing.T, s store.Store) {
 	update(t, s, func(tx store.Tx) error {
 		return errors.Join(
