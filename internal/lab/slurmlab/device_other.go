@@ -1,0 +1,12 @@
+//go:build !linux
+
+package slurmlab
+
+import (
+	"errors"
+	"syscall"
+)
+
+func makeDevice(string, int, int) error { return errors.ErrUnsupported }
+
+func withParent() *syscall.SysProcAttr { return nil }
