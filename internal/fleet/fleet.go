@@ -42,7 +42,12 @@ type Pool struct {
 
 	Draining bool          `json:"draining"`      // its site drains: no new gang, and those that run move away
 	Ends     time.Time     `json:"ends,omitzero"` // when its capacity goes away; zero for never
-	Notice   time.Duration `json:"notice"`        // before Ends, from which on it drains
+	Notice   time.Duration `json:"notice"`        // before Ends, from which on it drains; 0 is the default
+
+	// Interruptions is how often the site took away a gang in the Observed
+	// hours that gangs ran there: what a merit order counts on.
+	Interruptions int     `json:"interruptions,omitempty"`
+	Observed      float64 `json:"observed,omitempty"`
 }
 
 // ID names a pool across sites: "site/pool".
@@ -83,6 +88,10 @@ type Run struct {
 	ExitCode   int           `json:"exit_code"`
 	Reason     string        `json:"reason,omitempty"` // why it is in this state, for people
 	Submission string        `json:"-"`                // idempotency key of the submission
+
+	// Target is where it goes on next, as SITE or SITE/POOL: set when a move is
+	// decided, empty again when the next attempt is placed.
+	Target string `json:"target,omitempty"`
 }
 
 // AttemptState is where an attempt is in its life.

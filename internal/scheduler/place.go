@@ -53,6 +53,16 @@ type Snapshot struct {
 	Holder map[string]string // project of each run in Live
 	Queue  []Waiting
 	Quotas map[string]int // chips that a project may hold at once
+
+	Coming []Coming // runs that are leaving another pool for a place that is kept for them
+}
+
+// Coming is room that is kept for a run on its way.
+type Coming struct {
+	Run   string
+	Pool  string
+	Nodes int
+	Cores int // host cores on each node, where it shares one
 }
 
 // Placement says that a run starts now.
@@ -83,6 +93,7 @@ func Place(s Snapshot) ([]Placement, []Wait) {
 	queue := slices.Clone(s.Queue)
 	slices.SortStableFunc(queue, func(a, b Waiting) int {
 		return cmp.Or(
+			-compareBool(a.Run.Target != "", b.Run.Target != ""), // on its way: its room is kept
 			cmp.Compare(standing(b.Run, s.Now), standing(a.Run, s.Now)),
 			a.Run.Submitted.Compare(b.Run.Submitted),
 			cmp.Compare(a.Run.ID, b.Run.ID),
@@ -126,6 +137,9 @@ func newPlacing(s Snapshot) *placing {
 	for _, attempt := range s.Live {
 		p.take(attempt.Pool, attempt.Nodes, attempt.Cores)
 		p.held[s.Holder[attempt.Run]] += attempt.Chips
+	}
+	for _, coming := range s.Coming {
+		p.take(coming.Pool, coming.Nodes, coming.Cores)
 	}
 	return p
 }
@@ -214,6 +228,9 @@ func (p *placing) fit(run fleet.Run, candidate Candidate) (*Placement, string) {
 		placement.Cores = need.CoresPerRank * placement.Ranks
 		placement.Rate = shareOf(pool.Rate, placement.Cores, pool.Cores)
 	}
+	if why := closed(pool, p.snapshot.Now); why != "" {
+		return nil, why
+	}
 	if keeper := p.kept[candidate.Pool]; keeper != "" {
 		return nil, fmt.Sprintf("%s is kept for %s, which has waited longer", candidate.Pool, keeper)
 	}
@@ -224,6 +241,17 @@ func (p *placing) fit(run fleet.Run, candidate Candidate) (*Placement, string) {
 		return nil, obstacle
 	}
 	return &placement, ""
+}
+
+// closed says why a pool takes no new gang, or "".
+func closed(pool fleet.Pool, now time.Time) string {
+	switch {
+	case pool.Draining:
+		return fmt.Sprintf("site %s drains", pool.Site)
+	case !pool.Ends.IsZero() && pool.Ends.Sub(now) <= noticeOf(pool):
+		return fmt.Sprintf("the capacity of %s ends at %s", pool.ID(), clockTime(pool.Ends))
+	}
+	return ""
 }
 
 func (p *placing) room(placement Placement) string {
