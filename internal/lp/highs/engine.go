@@ -94,7 +94,7 @@ func (e *Engine) compile() error {
 			e.err = fault.Wrap(fault.Internal, err, "solver")
 			return
 		}
-		config := wazero.NewRuntimeConfig().WithMemoryCapacityFromMax(true).WithMemoryLimitPages(maxPages)
+		config := wazero.NewRuntimeConfig().WithMemoryLimitPages(maxPages)
 		if e.cache != nil {
 			config = config.WithCompilationCache(e.cache)
 		}

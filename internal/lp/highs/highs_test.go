@@ -221,3 +221,99 @@ func TestProgramAgrees(t *testing.T) {
 		}
 	}
 }
+
+// Chips are counted in millions: one of them must not be lost in tolerances,
+// and a solver that is asked for more than float64 can do gives up.
+func TestAnswersDoNotDependOnUnits(t *testing.T) {
+	e := engine(t)
+	fleet := func(unit float64) *lp.Model {
+		m := &lp.Model{}
+		var demand []lp.Term
+		for i := range 12 {
+			size := unit * float64(3+(i*7)%11)
+			sign := m.Add("sign", 0, 1, float64(20+(i*13)%17), lp.Integer)
+			chips := m.Add("chips", 0, math.Inf(1), float64(1+(i*5)%7)/unit, lp.Continuous)
+			m.Constrain("needs signing", math.Inf(-1), 0, lp.Term{Var: chips, Coefficient: 1}, lp.Term{Var: sign, Coefficient: -size})
+			demand = append(demand, lp.Term{Var: chips, Coefficient: 1})
+		}
+		m.Constrain("demand", 31*unit, math.Inf(1), demand...)
+		return m
+	}
+	one, err := e.Solve(t.Context(), fleet(1), lp.Options{RelativeGap: 1e-9})
+	if err != nil || one.Status != lp.Optimal {
+		t.Fatal(one.Status, err)
+	}
+	for _, unit := range []float64{1e-4, 1e4, 1e8} {
+		got, err := e.Solve(t.Context(), fleet(unit), lp.Options{RelativeGap: 1e-9})
+		if err != nil || got.Status != lp.Optimal || math.Abs(got.Objective-one.Objective) > 1e-6*one.Objective {
+			t.Errorf("in units of %g: %s %g, want %g (%v)", unit, got.Status, got.Objective, one.Objective, err)
+		}
+	}
+}
+
+// An answer that HiGHS itself finds to be off is mended: its whole numbers
+// stay, the rest is found again.
+func TestAnAnswerThatIsOffIsMended(t *testing.T) {
+	e := engine(t)
+	m := knapsack(8)
+	x := m.Add("rest", 0, 10, 1, lp.Continuous)
+	m.Constrain("at least", 4, math.Inf(1), lp.Term{Var: x, Coefficient: 1})
+	good, err := e.Solve(t.Context(), m, lp.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	off := good
+	off.Values = append([]float64{}, good.Values...)
+	off.Values[x] = 3.9
+	ctx := context.WithValue(t.Context(), solveKey{}, &solve{cancelled: func() bool { return false }, started: time.Now()})
+	mended, err := e.mend(ctx, m, off)
+	if err != nil || math.Abs(mended.Objective-good.Objective) > 1e-9 || mended.Bound != good.Bound {
+		t.Errorf("%+v, %v; want %+v", mended, err, good)
+	}
+	off.Values[0] = 1 - off.Values[0]
+	for i := range 8 {
+		off.Values[i] = 1
+	}
+	if _, err := e.mend(ctx, m, off); err == nil {
+		t.Error("whole numbers that fit no solution were mended")
+	}
+}
+
+func TestInstancesGiveTheirMemoryBack(t *testing.T) {
+	e := engine(t)
+	held := func() int {
+		data, err := os.ReadFile("/proc/self/statm")
+		if err != nil {
+			t.Skip("SKIPPED: no /proc here")
+		}
+		var pages int
+		if _, err := fmt.Sscan(string(data), &pages); err != nil {
+			t.Fatal(err)
+		}
+		return pages * os.Getpagesize()
+	}
+	if _, err := e.Solve(t.Context(), hedge(0), lp.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	before := held()
+	for range 30 {
+		if _, err := e.Solve(t.Context(), hedge(0), lp.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if grown := held() - before; grown > ceiling {
+		t.Errorf("30 solves left %d MiB of address space behind", grown>>20)
+	}
+}
+
+func TestMemoryOfTheHeapGrowsAndKeepsWhatItHolds(t *testing.T) {
+	m := &heapMemory{}
+	copy(m.Reallocate(8), "12345678")
+	if got := m.Reallocate(1 << 20); len(got) != 1<<20 || string(got[:8]) != "12345678" {
+		t.Errorf("%d bytes, %q", len(got), got[:8])
+	}
+	if m.Reallocate(ceiling+1) != nil {
+		t.Error("memory beyond the ceiling was given")
+	}
+	m.Free()
+}

@@ -2,10 +2,12 @@ package highs
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 )
 
 // solve is what the host functions of one running solve work with. It travels
@@ -15,7 +17,7 @@ type solve struct {
 	started   time.Time
 	work      float64 // deterministic clock: seconds that have passed, when limit > 0
 	limit     float64 // seconds of the deterministic clock, 0: real time
-	log       func([]byte)
+	log       logReader
 }
 
 type solveKey struct{}
@@ -99,9 +101,9 @@ func (e *Engine) host(ctx context.Context) error {
 // resizeHeap grows memory to what was asked, with some reserve so that growth
 // stays rare: at most a fifth more, and at most 96 MiB.
 func resizeHeap(_ context.Context, m api.Module, asked uint32) uint32 {
-	const page, reserve, ceiling = 1 << 16, 96 << 20, maxPages << 16
+	const page, spare = 1 << 16, 96 << 20
 	old := uint64(m.Memory().Size())
-	target := max(uint64(asked), min(old+old/5, uint64(asked)+reserve))
+	target := max(uint64(asked), min(old+old/5, uint64(asked)+spare))
 	target = min(target, ceiling)
 	if target < uint64(asked) {
 		return 0
@@ -122,8 +124,8 @@ func writeLog(ctx context.Context, m api.Module, _, vectors, count, written uint
 			break
 		}
 		if text, ok := m.Memory().Read(at, size); ok {
-			if s := solveOf(ctx); s != nil && s.log != nil {
-				s.log(text)
+			if s := solveOf(ctx); s != nil {
+				s.log.read(text)
 			}
 		}
 		total += size
@@ -140,18 +142,17 @@ type instance struct {
 }
 
 func (e *Engine) instantiate(ctx context.Context) (*instance, error) {
+	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(reserve))
 	module, err := e.runtime.InstantiateModule(ctx, e.module, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		return nil, err
 	}
 	in := &instance{module: module, names: e.names.Exports}
-	if _, err := in.call(ctx, "constructors"); err != nil {
-		return nil, err
+	if _, err = in.call(ctx, "constructors"); err == nil {
+		in.handle, err = in.call(ctx, "_Highs_create")
 	}
-	handle, err := in.call(ctx, "_Highs_create")
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, module.Close(ctx))
 	}
-	in.handle = handle
 	return in, nil
 }

@@ -8,20 +8,31 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/lp"
 )
 
-// progressLog reads the table that HiGHS prints while it searches and reports
-// each line of it.
-func progressLog(report func(lp.Progress)) func([]byte) {
-	var line []byte
-	return func(text []byte) {
-		for _, b := range text {
-			if b != '\n' {
-				line = append(line, b)
-				continue
+// logReader reads what HiGHS prints: the table of its search, of which it
+// reports each line, and complaints, of which it keeps the last.
+type logReader struct {
+	report    func(lp.Progress) // or nil
+	line      []byte
+	last      lp.Progress
+	complaint string
+}
+
+func (l *logReader) read(text []byte) {
+	for _, b := range text {
+		if b != '\n' {
+			l.line = append(l.line, b)
+			continue
+		}
+		line := string(l.line)
+		l.line = l.line[:0]
+		if strings.HasPrefix(line, "ERROR") || strings.HasPrefix(line, "WARNING") {
+			l.complaint = strings.Join(strings.Fields(line), " ")
+			continue
+		}
+		if p, ok := parseProgress(line); ok {
+			if l.last = p; l.report != nil {
+				l.report(p)
 			}
-			if p, ok := parseProgress(string(line)); ok {
-				report(p)
-			}
-			line = line[:0]
 		}
 	}
 }

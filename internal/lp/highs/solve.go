@@ -3,6 +3,7 @@ package highs
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -19,6 +20,7 @@ const tolerance = 1e-6
 
 // Model statuses of HiGHS (HighsModelStatus, HiGHS 1.15).
 const (
+	statusSolveError            = 4
 	statusOptimal               = 7
 	statusInfeasible            = 8
 	statusUnboundedOrInfeasible = 9
@@ -41,31 +43,54 @@ func (e *Engine) Solve(ctx context.Context, m *lp.Model, options lp.Options) (lp
 		return lp.Solution{}, err
 	}
 	running := &solve{cancelled: func() bool { return ctx.Err() != nil }, started: time.Now(), limit: options.Work}
-	if options.Progress != nil {
-		running.log = progressLog(options.Progress)
-	}
+	running.log.report = options.Progress
 	// The instance must outlive the caller's context to return its incumbent,
 	// so it only sees the context's values.
 	inner := context.WithValue(context.WithoutCancel(ctx), solveKey{}, running)
-	solution, err := e.attempt(inner, m, options, true)
-	if err == nil {
-		solution, err = believe(m, solution)
-	}
+	solution, err := e.trusted(inner, m, options, true)
 	if err != nil && ctx.Err() == nil { // HiGHS gives up on some models that it solves without presolve
-		if solution, err = e.attempt(inner, m, options, false); err == nil {
-			solution, err = believe(m, solution)
-		}
+		solution, err = e.trusted(inner, m, options, false)
 	}
 	return solution, fault.Wrap(fault.Internal, err, "solver")
 }
 
-// attempt solves in an instance of its own, which is discarded.
-func (e *Engine) attempt(ctx context.Context, m *lp.Model, options lp.Options, presolve bool) (lp.Solution, error) {
+// trusted solves and checks. An answer that is not quite within the limits is
+// mended: with its integers fixed, a linear program finds the rest.
+func (e *Engine) trusted(ctx context.Context, m *lp.Model, options lp.Options, presolve bool) (lp.Solution, error) {
+	found, err := e.attempt(ctx, m, options, presolve)
+	if err != nil {
+		return found, err
+	}
+	solution, err := believe(m, found)
+	if err == nil || !m.HasIntegers() {
+		return solution, err
+	}
+	return e.mend(ctx, m, found)
+}
+
+func (e *Engine) mend(ctx context.Context, m *lp.Model, found lp.Solution) (lp.Solution, error) {
+	fixed, err := e.attempt(ctx, m.Fixed(found.Values), lp.Options{}, true)
+	if err != nil {
+		return lp.Solution{}, err
+	}
+	if fixed.Values == nil {
+		return lp.Solution{}, fault.New(fault.Internal, "no solution has the whole numbers of the solver's answer")
+	}
+	return believe(m, lp.Solution{Status: found.Status, Bound: found.Bound, Values: fixed.Values})
+}
+
+// attempt solves in an instance of its own, which is discarded with its memory.
+func (e *Engine) attempt(ctx context.Context, m *lp.Model, options lp.Options, presolve bool) (solution lp.Solution, err error) {
 	in, err := e.instantiate(ctx)
 	if err != nil {
 		return lp.Solution{}, err
 	}
-	defer func() { _ = in.module.Close(ctx) }()
+	defer func() {
+		if r := recover(); r != nil { // alloc: there is no memory left
+			err = fmt.Errorf("%v", r)
+		}
+		err = errors.Join(err, in.module.Close(ctx))
+	}()
 	if !presolve {
 		if err := in.option(ctx, "_Highs_setStringOptionValue", "presolve", in.text(ctx, "off")); err != nil {
 			return lp.Solution{}, err
@@ -93,8 +118,13 @@ func believe(m *lp.Model, solution lp.Solution) (lp.Solution, error) {
 		return lp.Solution{}, fault.Newf(fault.Internal, "the solver's answer violates %d constraints, first: %s", len(violated), violated[0])
 	}
 	solution.Objective = m.Objective(solution.Values)
-	if solution.Status == lp.Optimal && !m.HasIntegers() {
+	switch {
+	case !m.HasIntegers() && solution.Status == lp.Optimal:
 		solution.Bound, solution.Gap = solution.Objective, 0
+	case solution.Bound >= solution.Objective: // by less than the tolerance
+		solution.Bound, solution.Gap = solution.Objective, 0
+	default:
+		solution.Gap = (solution.Objective - solution.Bound) / math.Max(math.Abs(solution.Objective), 1e-9)
 	}
 	return solution, nil
 }
@@ -103,19 +133,27 @@ func (in *instance) solve(ctx context.Context, m *lp.Model, options lp.Options) 
 	if err := in.setOptions(ctx, options); err != nil {
 		return lp.Solution{}, err
 	}
-	if err := in.passModel(ctx, m.Arrays()); err != nil {
+	solveOf(ctx).log.last.Bound = math.Inf(-1)
+	arrays, scaling := m.Scale()
+	if err := in.passModel(ctx, arrays); err != nil {
 		return lp.Solution{}, err
 	}
 	if options.Start != nil {
-		start := in.floats(ctx, options.Start)
+		start := in.floats(ctx, scaling.In(options.Start))
 		if _, err := in.call(ctx, "_Highs_setSolution", in.handle, start, 0, 0, 0); err != nil {
 			return lp.Solution{}, err
 		}
 	}
-	if code, err := in.call(ctx, "_Highs_run", in.handle); err != nil || int32(code) < 0 {
-		return lp.Solution{}, fmt.Errorf("run ended with %d: %w", int32(code), orUnknown(err))
+	code, err := in.call(ctx, "_Highs_run", in.handle)
+	if err != nil {
+		return lp.Solution{}, err
 	}
-	return in.result(ctx, m)
+	solution, err := in.result(ctx, m)
+	if said := solveOf(ctx).log.complaint; err != nil && said != "" {
+		err = fmt.Errorf("%w (%d): %s", err, int32(code), said)
+	}
+	scaling.Out(&solution)
+	return solution, err
 }
 
 func orUnknown(err error) error {
@@ -126,10 +164,6 @@ func orUnknown(err error) error {
 }
 
 func (in *instance) setOptions(ctx context.Context, options lp.Options) error {
-	flag := uint64(0)
-	if options.Progress != nil {
-		flag = 1
-	}
 	limit := options.TimeLimit.Seconds()
 	if options.Work > 0 {
 		limit = options.Work
@@ -137,7 +171,7 @@ func (in *instance) setOptions(ctx context.Context, options lp.Options) error {
 	if limit <= 0 {
 		limit = farFuture / 2 // finite, so that cancelling passes it
 	}
-	if err := in.option(ctx, "_Highs_setBoolOptionValue", "output_flag", flag); err != nil {
+	if err := in.option(ctx, "_Highs_setBoolOptionValue", "output_flag", 1); err != nil {
 		return err
 	}
 	if err := in.option(ctx, "_Highs_setIntOptionValue", "threads", 1); err != nil {
@@ -193,12 +227,20 @@ func (in *instance) result(ctx context.Context, m *lp.Model) (lp.Solution, error
 		if uint32(primal) != 2 {
 			solution.Status = lp.Unknown
 		}
+	case statusSolveError:
+		// HiGHS says so where its own answer is off by more than its tolerance;
+		// the answer is there, and is checked and mended like any. It no longer
+		// vouches for its bound then, but printed it.
+		if !m.HasIntegers() {
+			return lp.Solution{}, errors.New("the solver gave up")
+		}
+		solution.Status, solution.Bound = lp.Feasible, solveOf(ctx).log.last.Bound
+		return in.values(ctx, m, solution)
 	default:
 		return lp.Solution{}, fmt.Errorf("model status %d", int32(code))
 	}
 	if m.HasIntegers() {
 		solution.Bound = math.Float64frombits(in.info(ctx, "_Highs_getDoubleInfoValue", "mip_dual_bound"))
-		solution.Gap = math.Float64frombits(in.info(ctx, "_Highs_getDoubleInfoValue", "mip_gap"))
 	}
 	if solution.Status == lp.Unknown {
 		return solution, nil
