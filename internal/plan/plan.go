@@ -157,6 +157,9 @@ type Year struct {
 	Providers  map[string]float64 `json:"providers"`  // shares of spend at list price
 	Chipmakers map[string]float64 `json:"chipmakers"` // shares of chip-hours
 	HHI        float64            `json:"hhi"`        // of providers
+	ChipHHI    float64            `json:"chipmaker_hhi"`
+	NetBurn    *float64           `json:"net_burn,omitempty"`      // a month, on average: spend and other costs less revenue; without raises
+	Runway     *float64           `json:"runway_months,omitempty"` // from the end of the year, at its net burn, to the floor of cash; nil where cash grows
 	CashLow    *Low               `json:"cash_low,omitempty"`
 }
 
@@ -165,7 +168,8 @@ type Binding struct {
 	Kind    string  `json:"kind"`
 	Subject string  `json:"subject"`
 	Words   string  `json:"words"`
-	Cost    float64 `json:"cost"` // what it would save to loosen it by one hundredth, or one node-day; discounted
+	Cost    float64 `json:"cost"`        // what it would save to loosen it by one hundredth, or one node-day; discounted
+	Yearly  float64 `json:"cost_a_year"` // the same, not discounted, on average over the horizon; of one shorter than a year, in all
 	Unit    string  `json:"unit"`
 }
 

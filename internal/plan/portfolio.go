@@ -218,7 +218,15 @@ type Signing struct {
 	Cost     *contract.Number   `json:"cost,omitempty"`    // once, for signing
 	Known    *contract.Instant  `json:"known,omitempty"`
 	Lapsed   *contract.Instant  `json:"lapsed,omitempty"` // from when it can be signed no more
+	Shares   *Shares            `json:"shares,omitempty"` // what its warrant is expected to be worth
 	Sources  []string           `json:"sources,omitempty"`
+}
+
+// Shares says what shares of a warrant are expected to be worth. They are
+// valued when they vest, and not as cash.
+type Shares struct {
+	Price  []Step          `json:"price" jsonschema:"required"` // of one, from dates on
+	Counts *contract.Share `json:"counts,omitempty"`            // part of their value over the strike that counts as a gain; all where absent
 }
 
 // Size is how much of a contract may be signed.
@@ -316,18 +324,19 @@ type What string
 
 // The effects.
 const (
-	Price      What = "price"      // of offers, by a factor
-	Supply     What = "supply"     // capacity of offers, by a factor
-	Delay      What = "delay"      // deliveries of offers and contracts come later by a span
-	Throughput What = "throughput" // of chips, by a factor
-	Block      What = "block"      // a contract that is not yet signed starts later by a span, or never
-	Traffic    What = "demand"     // by a factor
-	Income     What = "revenue"    // by a factor
+	Price      What = "price"       // of offers, by a factor
+	Supply     What = "supply"      // capacity of offers, by a factor
+	Delay      What = "delay"       // deliveries of offers and contracts come later by a span
+	Throughput What = "throughput"  // of chips, by a factor
+	Block      What = "block"       // a contract that is not yet signed starts later by a span, or never
+	Traffic    What = "demand"      // by a factor
+	Income     What = "revenue"     // by a factor
+	SharePrice What = "share_price" // of contracts' warrants, by a factor
 )
 
 // Values lists the effects.
 func (What) Values() []string {
-	return []string{"price", "supply", "delay", "throughput", "block", "demand", "revenue"}
+	return []string{"price", "supply", "delay", "throughput", "block", "demand", "revenue", "share_price"}
 }
 
 // Effect is one thing that is different in a scenario.

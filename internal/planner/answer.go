@@ -5,6 +5,7 @@ import (
 	"math"
 	"sort"
 	"strconv"
+	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/lp"
 	"github.com/switchyard-ai/switchyard/internal/plan"
@@ -188,33 +189,62 @@ func (a *answer) cashOf(r *recourse, out *plan.Future) {
 	}
 }
 
-// years sums a future up by calendar year.
+// years sums a future up by calendar year; a period that reaches over a new
+// year counts in both by its days.
 func (a *answer) years(f *plan.Future) []plan.Year {
 	var all []plan.Year
-	for i := range f.Periods {
-		period := &f.Periods[i]
-		year := period.From.Year()
-		if len(all) == 0 || all[len(all)-1].Year != year {
-			all = append(all, plan.Year{Year: year, Providers: map[string]float64{}, Chipmakers: map[string]float64{}})
+	for n := a.start.Year(); time.Date(n, 1, 1, 0, 0, 0, 0, time.UTC).Before(a.end); n++ {
+		y := plan.Year{Year: n, Spend: a.amount(f.Annual[n]), Providers: map[string]float64{}, Chipmakers: map[string]float64{}}
+		from := time.Date(n, 1, 1, 0, 0, 0, 0, time.UTC)
+		burn, months := -float64(f.Annual[n])/1e6, 0.0
+		for t := range f.Periods {
+			part := f.Periods[t].Part(from, from.AddDate(1, 0, 0))
+			if part == 0 {
+				continue
+			}
+			yearOf(&y, &f.Periods[t], part, f.Periods[t].Part(from.AddDate(1, 0, 0), a.end) == 0)
+			burn += part * (a.futures[0].income[t] - a.futures[0].costs[t])
+			months += part * f.Periods[t].Hours() / monthHours
 		}
-		y := &all[len(all)-1]
-		y.Committed += period.Committed
-		for _, n := range period.Nodes {
-			list, _ := strconv.ParseFloat(n.List, 64)
-			y.Providers[n.Provider] += float64(n.NodeHours) * list
-			y.Chipmakers[n.Chipmaker] += n.Chips * period.Hours()
+		normalise(y.Providers)
+		normalise(y.Chipmakers)
+		y.HHI, y.ChipHHI = HHI(y.Providers), HHI(y.Chipmakers)
+		if fin := a.Portfolio.Financing; fin != nil {
+			burn /= -months
+			y.NetBurn = &burn
+			if cash := a.cashBy(f, from.AddDate(1, 0, 0)); burn > 0 && cash != nil {
+				runway := (*cash - float(fin.Floor)) / burn
+				y.Runway = &runway
+			}
 		}
-		if period.Cash != nil && (y.CashLow == nil || *period.Cash < y.CashLow.Amount) {
-			y.CashLow = &plan.Low{Amount: *period.Cash, Period: period.Label}
-		}
-	}
-	for i := range all {
-		all[i].Spend = a.amount(f.Annual[all[i].Year])
-		normalise(all[i].Providers)
-		normalise(all[i].Chipmakers)
-		all[i].HHI = HHI(all[i].Providers)
+		all = append(all, y)
 	}
 	return all
+}
+
+// yearOf adds the part of a period that lies in a year; cash at the period's
+// end counts in the year in which that is.
+func yearOf(y *plan.Year, period *plan.PeriodResult, part float64, ends bool) {
+	y.Committed += period.Committed * part
+	for _, n := range period.Nodes {
+		list, _ := strconv.ParseFloat(n.List, 64)
+		y.Providers[n.Provider] += float64(n.NodeHours) * list * part
+		y.Chipmakers[n.Chipmaker] += n.Chips * period.Hours() * part
+	}
+	if ends && period.Cash != nil && (y.CashLow == nil || *period.Cash < y.CashLow.Amount) {
+		y.CashLow = &plan.Low{Amount: *period.Cash, Period: period.Label}
+	}
+}
+
+// cashBy is the cash at the end of the last period that is over by then.
+func (a *answer) cashBy(f *plan.Future, by time.Time) *float64 {
+	var cash *float64
+	for i := range f.Periods {
+		if !f.Periods[i].To.After(by) {
+			cash = f.Periods[i].Cash
+		}
+	}
+	return cash
 }
 
 func normalise(shares map[string]float64) {

@@ -178,6 +178,9 @@ func (p *Problem) addCovenant(t *terms, label string, k *contract.ChipCovenant, 
 		period = contract.Month
 	}
 	c := covenant{label: label, lines: lines, measure: k.Measure, windows: p.spans(period, from, to, nil)}
+	if k.Cure != nil {
+		c.cures = p.curesOf(c.windows, k.Cure)
+	}
 	c.fee = amountAt(k.Fee, nil, 0)
 	c.loss = c.fee + amountAt(k.Tranche, nil, 0)
 	if k.Share != nil {
@@ -205,6 +208,20 @@ func (p *Problem) addCovenant(t *terms, label string, k *contract.ChipCovenant, 
 		c.on = append(c.on, weight)
 	}
 	t.covenants = append(t.covenants, c)
+}
+
+// curesOf is the span after each window in which a breach can be cured.
+func (p *Problem) curesOf(windows []span, cure *contract.Span) []span {
+	var all []span
+	for _, w := range windows {
+		from := w.end
+		s := span{part: p.partsAfter(from, cure.After(from)), due: w.due}
+		for t := range s.part {
+			s.due = max(s.due, t)
+		}
+		all = append(all, s)
+	}
+	return all
 }
 
 func byChip(figures map[string]contract.Number, chip string, otherwise float64) float64 {

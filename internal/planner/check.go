@@ -360,15 +360,24 @@ func (c *checker) covenants() {
 			if v.measure == contract.Spend || v.measure == contract.ListCost {
 				continue // billing says: see Standing
 			}
-			for _, w := range v.windows {
-				c.covenantWindow(v, w)
+			for n, w := range v.windows {
+				if len(v.cures) == 0 || !c.keeps(v, v.cures[n]) {
+					c.covenantWindow(v, w)
+				}
 			}
 		}
 	}
 }
 
-func (c *checker) covenantWindow(v covenant, w span) {
-	on, all, hours := 0.0, 0.0, 0.0
+// keeps reports whether a span keeps a covenant; one beyond the horizon does not.
+func (c *checker) keeps(v covenant, w span) bool {
+	on, needed := c.worked(v, w)
+	return len(w.part) > 0 && on >= needed*(1-checkTolerance)-1
+}
+
+// worked is what a span has of a covenant's work, and what it should have.
+func (c *checker) worked(v covenant, w span) (on, needed float64) {
+	all, hours := 0.0, 0.0
 	for _, t := range sortedPeriods(w.part) {
 		hours += w.part[t] * c.Periods[t].Hours()
 		for _, n := range c.result.Periods[t].Nodes {
@@ -381,7 +390,11 @@ func (c *checker) covenantWindow(v covenant, w span) {
 			}
 		}
 	}
-	needed := v.share*all + v.absolute*hours
+	return on, v.share*all + v.absolute*hours
+}
+
+func (c *checker) covenantWindow(v covenant, w span) {
+	on, needed := c.worked(v, w)
 	words := v.label + " in " + c.Periods[w.due].Label()
 	if on < needed*(1-checkTolerance)-1 && !slices.Contains(c.result.Breaches, words) {
 		c.period = w.due

@@ -32,6 +32,11 @@ func (r *recourse) dealTerms(d int, k *terms) {
 	for _, c := range k.exclusive {
 		r.exclusive(d, c)
 	}
+	for i := range k.warrants {
+		if !r.m.ask.without[k.warrants[i].label] {
+			r.vest(d, &k.warrants[i])
+		}
+	}
 }
 
 // bundle charges a commitment's fee and bounds what it covers.
@@ -86,7 +91,24 @@ func (r *recourse) counted(f *floor, w span) []lp.Term {
 			terms = append(terms, lp.Term{Var: c.v, Coefficient: rate * part * r.m.Periods[c.period].Hours() / r.m.scale})
 		}
 	}
+	if f.usage && !f.list {
+		for _, off := range r.reductions {
+			if _, inside := w.part[off.w.due]; inside && allIn(off.lines, f.lines) {
+				terms = append(terms, negated(off.terms)...)
+			}
+		}
+	}
 	return terms
+}
+
+// allIn reports whether every line of a is one of b.
+func allIn(a, b []bool) bool {
+	for l := range a {
+		if a[l] && !b[l] {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *recourse) feesOf(d int, k *terms, w span) []lp.Term {
@@ -110,7 +132,10 @@ func sortedPeriods(part map[int]float64) []int {
 
 // floor asks for money to be spent in each window, or charges what is missing.
 func (r *recourse) floor(d int, k *terms, f *floor) {
-	var earlier []lp.Term // shortfalls of milestones count towards later ones
+	if f.subtotal {
+		r.milestones(d, k, f)
+		return
+	}
 	for _, w := range f.windows {
 		if w.amount == 0 {
 			continue
@@ -126,10 +151,7 @@ func (r *recourse) floor(d int, k *terms, f *floor) {
 		short := r.m.lp.Add("shortfall of "+f.label, 0, inf, 0, lp.Continuous)
 		r.pay(w.due, lp.Term{Var: short, Coefficient: r.m.scale})
 		r.shorts = append(r.shorts, shortVar{d, f.label, w.due, 1, short, "shortfall"})
-		terms = append(append(terms, lp.Term{Var: short, Coefficient: 1}), earlier...)
-		if f.subtotal {
-			earlier = append(earlier, lp.Term{Var: short, Coefficient: 1})
-		}
+		terms = append(terms, lp.Term{Var: short, Coefficient: 1})
 		terms = append(terms, times(r.m.size[d], -w.amount/r.m.scale)...)
 		r.m.row(r.info(rowFloor, f.label, w.due, "commitment "+f.label), 0, inf, terms...)
 	}
@@ -193,60 +215,99 @@ func (r *recourse) taken(k *take, w span, unit float64) []lp.Term {
 }
 
 // covenant asks for a share of work on the investor's chips; where a tranche or
-// fee is at stake it may be broken at that price, else not.
+// fee is at stake it may be broken at that price, else not. A window that was
+// missed is no breach where the span of its cure keeps the covenant.
 func (r *recourse) covenant(d int, k *covenant) {
-	for _, w := range k.windows {
-		var terms []lp.Term
-		hours, most := 0.0, 0.0
-		for _, t := range sortedPeriods(w.part) {
-			hours += w.part[t] * r.m.Periods[t].Hours()
-			most += w.part[t] * r.m.Periods[t].Hours() * r.mostMeasured(k, t)
-		}
-		if hours == 0 {
+	for i, w := range k.windows {
+		row, big := r.covenantTerms(k, w)
+		if big == 0 {
 			continue
 		}
-		for _, c := range r.columns {
-			part, inside := w.part[c.period]
-			if !inside || !k.lines[c.line] {
-				continue
-			}
-			if net := k.on[c.line] - k.share*k.all[c.line]; net != 0 {
-				terms = append(terms, lp.Term{Var: c.v, Coefficient: net * r.worth(k.measure, c) * part * r.m.Periods[c.period].Hours() / hours})
-			}
+		var cure []lp.Term
+		cureBig := 0.0
+		if len(k.cures) > 0 {
+			cure, cureBig = r.covenantTerms(k, k.cures[i])
 		}
-		r.covenantRow(d, k, w, terms, max(k.share*most/hours, k.absolute))
+		breach := lp.Var(none)
+		if k.loss > 0 || r.m.ask.soft {
+			breach = r.breach(d, k, w, i)
+		}
+		missed := breach
+		if cureBig > 0 {
+			missed = r.m.lp.Add("missed "+k.label, 0, 1, 0, lp.Integer)
+			r.covenantRow(d, k, k.cures[i], cure, cureBig, "cure of covenant ", breach, missed)
+		}
+		r.covenantRow(d, k, w, row, big, "covenant ", missed, none)
 	}
 }
 
-func (r *recourse) covenantRow(d int, k *covenant, w span, terms []lp.Term, big float64) {
-	if big == 0 {
-		return
+// covenantTerms is what a span has on the investor's chips less what it should
+// have, on average, and a bound on the lack of it.
+func (r *recourse) covenantTerms(k *covenant, w span) (terms []lp.Term, big float64) {
+	hours, most := 0.0, 0.0
+	for _, t := range sortedPeriods(w.part) {
+		hours += w.part[t] * r.m.Periods[t].Hours()
+		most += w.part[t] * r.m.Periods[t].Hours() * r.mostMeasured(k, t)
 	}
+	if hours == 0 {
+		return nil, 0
+	}
+	for _, c := range r.columns {
+		part, inside := w.part[c.period]
+		if !inside || !k.lines[c.line] {
+			continue
+		}
+		if net := k.on[c.line] - k.share*k.all[c.line]; net != 0 {
+			terms = append(terms, lp.Term{Var: c.v, Coefficient: net * r.worth(k.measure, c) * part * r.m.Periods[c.period].Hours() / hours})
+		}
+	}
+	return terms, max(k.share*most/hours, k.absolute)
+}
+
+// breach is the choice to break a covenant in a window, with what that loses
+// when the time to cure it is over.
+func (r *recourse) breach(d int, k *covenant, w span, window int) lp.Var {
+	at := w.due
+	if len(k.cures) > 0 && len(k.cures[window].part) > 0 {
+		at = k.cures[window].due
+	}
+	loss := k.loss
+	if loss == 0 {
+		loss = softFactor * r.m.scale * 1e4
+	}
+	b := r.m.lp.Add("breach of "+k.label, 0, 1, 0, lp.Integer)
+	r.pay(at, lp.Term{Var: b, Coefficient: k.fee})
+	if rest := (loss - k.fee) * r.m.countsOf(r.m.deals[d].Contract); rest > 0 {
+		r.hurt(at, lp.Term{Var: b, Coefficient: rest})
+	}
+	r.gains[at] = append(r.gains[at], lp.Term{Var: b, Coefficient: -(k.loss - k.fee) / r.m.scale})
+	r.breaches = append(r.breaches, breachVar{d, k.label, w.due, loss, b})
+	return b
+}
+
+// covenantRow holds a span to the covenant unless a binary lets it be broken,
+// or another one does not ask for it at all.
+func (r *recourse) covenantRow(d int, k *covenant, w span, terms []lp.Term, big float64, words string, broken, asked lp.Var) {
 	// Scaled so that neither the coefficients of nodes vanish (solvers drop what
 	// is below 1e-9) nor those of the binaries grow far beyond.
 	const thousand = 1000
 	norm := min(big, thousand)
 	terms = times(terms, 1/norm)
 	lower := k.absolute / norm
-	if k.loss > 0 || r.m.ask.soft {
-		loss := k.loss
-		if loss == 0 {
-			loss = softFactor * r.m.scale * 1e4
-		}
-		b := r.m.lp.Add("breach of "+k.label, 0, 1, 0, lp.Integer)
-		r.pay(w.due, lp.Term{Var: b, Coefficient: k.fee})
-		if rest := (loss - k.fee) * r.m.countsOf(r.m.deals[d].Contract); rest > 0 {
-			r.hurt(w.due, lp.Term{Var: b, Coefficient: rest})
-		}
-		r.gains[w.due] = append(r.gains[w.due], lp.Term{Var: b, Coefficient: -(k.loss - k.fee) / r.m.scale})
-		r.breaches = append(r.breaches, breachVar{d, k.label, w.due, loss, b})
-		terms = append(terms, lp.Term{Var: b, Coefficient: big / norm})
+	if broken != none {
+		terms = append(terms, lp.Term{Var: broken, Coefficient: big / norm})
+	}
+	if asked != none {
+		terms = append(terms, lp.Term{Var: asked, Coefficient: -big / norm})
+		lower -= big / norm
 	}
 	if !r.m.deals[d].fixed {
 		terms = append(terms, times(r.m.sign[d], -big/norm)...)
 		lower -= big / norm
 	}
-	r.m.row(r.info(rowCovenant, k.label, w.due, "covenant "+k.label), lower, inf, terms...)
+	info := r.info(rowCovenant, k.label, w.due, words+k.label)
+	info.share, info.most = k.share, k.absolute/norm
+	r.m.row(info, lower, inf, terms...)
 }
 
 // worth is what a node counts beside its weight: its money where money is measured.
@@ -325,7 +386,9 @@ func (r *recourse) capped(d int, c capClause) {
 			if !r.m.deals[d].fixed {
 				r.m.note("%s: a concentration cap of a contract that is not signed yet is kept in any case", c.label)
 			}
-			r.limit(r.info(rowCap, c.label, w.due, "cap "+c.label+" on "+value), -inf, 0, terms)
+			info := r.info(rowCap, c.label, w.due, "cap "+c.label+" on "+value)
+			info.share = c.share
+			r.limit(info, -inf, 0, terms)
 		}
 	}
 }

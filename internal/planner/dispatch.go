@@ -29,7 +29,7 @@ func (a *answer) weight(s int, duals []float64) float64 {
 // all prices alike.
 func (k rowKind) accumulates() bool {
 	switch k {
-	case rowFloor, rowTake, rowCovenant, rowHedge, rowCap, rowDraw, rowForce:
+	case rowFloor, rowTake, rowCovenant, rowHedge, rowCap, rowDraw, rowForce, rowTier, rowWarrant:
 		return true
 	}
 	return false

@@ -78,6 +78,11 @@ func (m *model) countsMoneyShares() bool {
 					return true
 				}
 			}
+			for _, c := range k.tiers {
+				if money(c.measure) {
+					return true // a dearer line could help to reach a step
+				}
+			}
 			for _, c := range k.covenants {
 				if c.measure == contract.Spend || c.measure == contract.ListCost {
 					return true
@@ -118,6 +123,12 @@ func (r *recourse) signature(l int) string {
 		}
 		for _, c := range k.stacks {
 			fmt.Fprint(&b, " ", c.lines[l])
+		}
+		for _, c := range k.tiers {
+			fmt.Fprint(&b, " ", c.lines[l])
+		}
+		for _, c := range k.warrants {
+			fmt.Fprint(&b, " ", c.power[l])
 		}
 		for _, c := range k.rates {
 			for t := range c.rate {

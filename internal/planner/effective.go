@@ -20,7 +20,7 @@ import (
 func (p *Problem) effective(d deal, effects []plan.Effect) *contract.Contract {
 	start := d.start
 	for _, e := range effects {
-		if e.What != plan.Block || d.fixed || !named(e.Contracts, d.Contract) {
+		if e.What != plan.Block || d.fixed || !named(e.Contracts, d.Contract) || !among(e.Providers, d.terms.Counterparty) {
 			continue
 		}
 		if e.For == nil {
@@ -218,11 +218,7 @@ func (p *Problem) cut(c contract.Clause, from, to time.Time, retired *contract.N
 		}
 		c.EnterpriseAgreement = &k
 	case c.MACC != nil:
-		k := *c.MACC
-		k.Amount = fit(contract.Total, func(int) float64 { return float(c.MACC.Amount) })[0]
-		k.Milestones = slices.DeleteFunc(slices.Clone(k.Milestones), func(m contract.Milestone) bool { return m.By.Before(first) || m.By.After(last) })
-		k.Prepayments = slices.DeleteFunc(slices.Clone(k.Prepayments), func(b contract.Purchase) bool { return b.At.Before(first) || b.At.After(last) })
-		c.MACC = &k
+		c.MACC = cutMACC(*c.MACC, first, last, from, to, retired)
 	case c.TakeOrPay != nil:
 		return cutTake(c)
 	}

@@ -9,6 +9,12 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/plan"
 )
 
+// Hours of a mean year, and of its twelfth.
+const (
+	yearHours  = 8766
+	monthHours = yearHours / 12.0
+)
+
 // future is one scenario in figures of each period.
 type future struct {
 	name        string
@@ -112,7 +118,6 @@ func (w work) rateAt(t plan.Period, from time.Time) float64 {
 		}
 	}
 	if w.Growth > 0 {
-		const yearHours = 8766
 		rate *= math.Pow(w.Growth, max(middle.Sub(from).Hours(), 0)/yearHours)
 	}
 	if len(w.Season) == 12 {
@@ -225,7 +230,6 @@ func (p *Problem) moneyOf(effects []plan.Effect) (income, costs []float64) {
 	if p.Portfolio.Financing == nil {
 		return income, costs
 	}
-	const monthHours = 8766.0 / 12
 	at := func(steps []plan.Money, t plan.Period) float64 {
 		sum := 0.0
 		for i, step := range steps {

@@ -178,13 +178,17 @@ func (r *recourse) hedge(h plan.Hedge, value string, w span) {
 	if h.AtMost != nil {
 		if terms, has := r.shareTerms(string(h.Of), value, h.Measure, w, nil, h.AtMost.InexactFloat64()); has {
 			words := fmt.Sprintf("at most %s of %s on %s", percent(h.AtMost.InexactFloat64()), measureWord(h.Measure), value)
-			r.limit(r.info(rowHedge, name, w.due, words), -inf, 0, terms)
+			info := r.info(rowHedge, name, w.due, words)
+			info.share = h.AtMost.InexactFloat64()
+			r.limit(info, -inf, 0, terms)
 		}
 	}
 	if h.AtLeast != nil {
 		if terms, _ := r.shareTerms(string(h.Of), value, h.Measure, w, nil, h.AtLeast.InexactFloat64()); len(terms) > 0 {
 			words := fmt.Sprintf("at least %s of %s on %s", percent(h.AtLeast.InexactFloat64()), measureWord(h.Measure), value)
-			r.limit(r.info(rowHedge, name, w.due, words), 0, inf, terms)
+			info := r.info(rowHedge, name, w.due, words)
+			info.share = h.AtLeast.InexactFloat64()
+			r.limit(info, 0, inf, terms)
 		}
 	}
 }

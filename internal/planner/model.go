@@ -54,6 +54,8 @@ const (
 	rowLink      rowKind = "link"
 	rowDraw      rowKind = "draw"  // usage against what was prepaid
 	rowForce     rowKind = "force" // a signed contract's price in place of list
+	rowTier      rowKind = "tiers"
+	rowWarrant   rowKind = "warrant"
 )
 
 // rowInfo says what a constraint is, in the user's words.
@@ -63,6 +65,13 @@ type rowInfo struct {
 	period  int    // −1 where it is about no one period
 	future  int    // −1 for the first stage
 	words   string
+	share   float64 // of a row about a share: the share; the row's terms then say what it is taken of
+	most    float64 // of a row about an amount behind a binary: the amount, in the row's units
+}
+
+// firstRow is a constraint on the first stage.
+func firstRow(kind rowKind, subject, words string) rowInfo {
+	return rowInfo{kind: kind, subject: subject, period: -1, future: -1, words: words}
 }
 
 // model is a linear program with the meaning of its variables.
@@ -104,7 +113,6 @@ func (p *Problem) build(ask question) *model {
 	}
 	m.rescale()
 	for _, t := range p.Periods {
-		const yearHours = 8766
 		years := t.From.Add(t.To.Sub(t.From)/2).Sub(p.start).Hours() / yearHours
 		m.disc = append(m.disc, math.Pow(1+p.Portfolio.Risk.Discount, -years))
 	}
@@ -189,17 +197,17 @@ func (m *model) addDeals() {
 		must, asked := m.ask.sign[d.Contract]
 		switch {
 		case asked && must && !d.fixed:
-			m.row(rowInfo{rowSign, d.Contract, -1, -1, d.Contract + " is signed"}, 1, 1, starts...)
+			m.row(firstRow(rowSign, d.Contract, d.Contract+" is signed"), 1, 1, starts...)
 		case len(starts) > 1:
-			m.row(rowInfo{rowSign, d.Contract, -1, -1, d.Contract + " starts once"}, -inf, 1, starts...)
+			m.row(firstRow(rowSign, d.Contract, d.Contract+" starts once"), -inf, 1, starts...)
 		}
 		for _, other := range d.Requires {
 			terms := append(append([]lp.Term{}, starts...), negated(byContract[other])...)
-			m.row(rowInfo{rowSign, d.Contract, -1, -1, d.Contract + " requires " + other}, -inf, 0, terms...)
+			m.row(firstRow(rowSign, d.Contract, d.Contract+" requires "+other), -inf, 0, terms...)
 		}
 		for _, other := range d.Excludes {
 			terms := append(append([]lp.Term{}, starts...), byContract[other]...)
-			m.row(rowInfo{rowSign, d.Contract, -1, -1, d.Contract + " excludes " + other}, -inf, 1, terms...)
+			m.row(firstRow(rowSign, d.Contract, d.Contract+" excludes "+other), -inf, 1, terms...)
 		}
 	}
 }
@@ -211,10 +219,10 @@ func (m *model) addSize(d deal, signed lp.Term) lp.Term {
 		step, kind, high = d.Size.Step, lp.Integer, math.Floor(d.Size.Max/d.Size.Step+1e-9)
 	}
 	v := m.lp.Add("size of "+d.label, 0, high, 0, kind)
-	m.row(rowInfo{rowLink, d.Contract, -1, -1, "size of " + d.label + " needs signing"}, -inf, 0,
+	m.row(firstRow(rowLink, d.Contract, "size of "+d.label+" needs signing"), -inf, 0,
 		lp.Term{Var: v, Coefficient: 1}, lp.Term{Var: signed.Var, Coefficient: -high})
 	if d.Size.Min > 0 {
-		m.row(rowInfo{rowLink, d.Contract, -1, -1, "least size of " + d.label}, 0, inf,
+		m.row(firstRow(rowLink, d.Contract, "least size of "+d.label), 0, inf,
 			lp.Term{Var: v, Coefficient: step}, lp.Term{Var: signed.Var, Coefficient: -d.Size.Min})
 	}
 	return lp.Term{Var: v, Coefficient: step}
@@ -317,7 +325,7 @@ func (m *model) addBuying() {
 		}
 		byOffer[b.offer] = append(byOffer[b.offer], lp.Term{Var: b.v, Coefficient: 1})
 		if last := b.offer; limit < inf && len(byOffer[last]) == m.optionsOf(last) {
-			m.row(rowInfo{rowCapacity, purchase.Name, -1, -1, "at most so many of " + purchase.Name + " can be bought"}, -inf, limit, byOffer[last]...)
+			m.row(firstRow(rowCapacity, purchase.Name, "at most so many of "+purchase.Name+" can be bought"), -inf, limit, byOffer[last]...)
 		}
 	}
 }
@@ -357,7 +365,7 @@ func (m *model) addPorting() {
 	once := map[string][]lp.Term{}
 	defer func() {
 		for _, name := range slices.Sorted(maps.Keys(once)) {
-			m.row(rowInfo{rowSign, name, -1, -1, "porting " + name + " once"}, -inf, 1, once[name]...)
+			m.row(firstRow(rowSign, name, "porting "+name+" once"), -inf, 1, once[name]...)
 		}
 	}()
 	for _, b := range m.portingOptions() {
@@ -387,7 +395,7 @@ func (m *model) objective() {
 		}
 		over := m.lp.Add("cost beyond the edge in "+m.futures[s].name, 0, inf, weight/(1-tail)*m.futures[s].probability, lp.Continuous)
 		terms := append(negated(r.cost), lp.Term{Var: over, Coefficient: 1}, lp.Term{Var: worst, Coefficient: 1})
-		r.riskRow = int(m.row(rowInfo{rowLink, "risk", -1, s, "cost of " + m.futures[s].name}, 0, inf, terms...))
+		r.riskRow = int(m.row(rowInfo{kind: rowLink, subject: "risk", period: -1, future: s, words: "cost of " + m.futures[s].name}, 0, inf, terms...))
 	}
 }
 

@@ -15,20 +15,22 @@ type recourse struct {
 	s int
 	f *future
 
-	placed    [][][]lp.Var // by work, group, period: chips at work; none where absent
-	columns   []column
-	byLine    [][][]int // by line and period: its columns
-	unserved  []missing
-	breaches  []breachVar
-	shorts    []shortVar
-	slacks    []slackVar
-	cash      []lp.Var
-	cost      []lp.Term   // in the program's money, discounted
-	spend     [][]lp.Term // by period, in the program's money: cash paid for compute
-	gains     [][]lp.Term // by period: cash received beside the plan's own income
-	riskRow   int
-	rivals    [][]int // by line; nil until asked for
-	demandRow [][]int // by work and period
+	placed     [][][]lp.Var // by work, group, period: chips at work; none where absent
+	columns    []column
+	byLine     [][][]int // by line and period: its columns
+	unserved   []missing
+	breaches   []breachVar
+	shorts     []shortVar
+	slacks     []slackVar
+	vested     []vestVar
+	reductions []reduction
+	cash       []lp.Var
+	cost       []lp.Term   // in the program's money, discounted
+	spend      [][]lp.Term // by period, in the program's money: cash paid for compute
+	gains      [][]lp.Term // by period: cash received beside the plan's own income
+	riskRow    int
+	rivals     [][]int // by line; nil until asked for
+	demandRow  [][]int // by work and period
 }
 
 const none lp.Var = -1
@@ -38,6 +40,7 @@ type column struct {
 	line, period int
 	deal, bundle int // the source: −1 for the line's price; bundle −1 for a contract's rate
 	rate, list   float64
+	base         float64 // before discounts that stack: what tiers measure
 	option       string
 	v            lp.Var
 }
@@ -84,7 +87,7 @@ func (r *recourse) info(kind rowKind, subject string, period int, words string) 
 	if len(r.m.futures) > 1 {
 		words += " (" + r.f.name + ")"
 	}
-	return rowInfo{kind, subject, period, r.s, words}
+	return rowInfo{kind: kind, subject: subject, period: period, future: r.s, words: words}
 }
 
 // pay books money paid in a period: term's coefficient is money per unit.
@@ -115,6 +118,11 @@ func (r *recourse) build() {
 	r.take()
 	r.capacity()
 	r.serve()
+	for d, t := range r.f.terms {
+		for i := range tiersOf(t) {
+			r.tiers(d, &t.tiers[i])
+		}
+	}
 	for d, t := range r.f.terms {
 		if t != nil {
 			r.dealTerms(d, t)
@@ -434,6 +442,8 @@ func (r *recourse) qualifyFamily(w int, family string, groups []int) {
 				terms = append(terms, lp.Term{Var: b.v, Coefficient: -limit * period.Part(b.ready, r.m.end)})
 			}
 		}
-		r.m.row(r.info(rowQualified, work.Model+" on "+family, t, work.Model+" is validated on "+family), -inf, 0, terms...)
+		info := r.info(rowQualified, work.Model+" on "+family, t, work.Model+" is validated on "+family)
+		info.most = limit
+		r.m.row(info, -inf, 0, terms...)
 	}
 }

@@ -102,7 +102,7 @@ func (m *model) conflict(ctx context.Context, solver lp.Solver) error {
 	var families []family
 	rows := map[family][]lp.Row{}
 	for i, info := range m.info {
-		if info.kind == rowGroup || info.kind == rowLink || info.kind == rowDraw || info.kind == rowForce {
+		if info.kind == rowGroup || info.kind == rowLink || info.kind == rowDraw || info.kind == rowForce || info.kind == rowTier || info.kind == rowWarrant {
 			continue
 		}
 		f := family{info.kind, info.subject}

@@ -79,6 +79,7 @@ func (r *recourse) takeLine(l, t int) {
 		}
 	}
 	plain := r.column(l, t, -1, -1, base*keep, list)
+	r.columns[plain].base = base
 	for d, k := range r.f.terms {
 		if k != nil {
 			r.takeFrom(l, t, d, k, plain, base, keep, forced)
@@ -129,6 +130,7 @@ func (r *recourse) takeFrom(l, t, d int, k *terms, plain int, base, keep float64
 		return
 	}
 	c := r.column(l, t, d, -1, rate*keep*own, list)
+	r.columns[c].base = rate
 	bound := min(r.lineLimit(l, t), r.f.capacity[r.m.lines[l].offer][t])
 	if math.IsInf(bound, 1) {
 		return

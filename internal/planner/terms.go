@@ -21,6 +21,8 @@ type terms struct {
 	rates     []rateClause
 	stacks    []stackClause
 	exclusive []exclusiveClause
+	tiers     []tierClause
+	warrants  []warrant
 }
 
 // bundle is a commitment by the hour: a fee, and what it covers.
@@ -50,8 +52,10 @@ type floor struct {
 	usage    bool
 	fees     bool // fees of the same contract's commitments count
 	windows  []span
-	prepaid  bool // the amount is paid when the window opens, and usage draws it down
-	subtotal bool // windows overlap (milestones), each counted from the start
+	prepaid  bool              // the amount is paid when the window opens, and usage draws it down
+	subtotal bool              // windows overlap (milestones), each counted from the start
+	lots     []lot             // prepayment of a MACC
+	credit   []map[int]float64 // by window of a MACC: where its shortfall may be drawn
 }
 
 // span is a window as parts of periods.
@@ -60,6 +64,7 @@ type span struct {
 	amount float64
 	first  int // period
 	due    int // period
+	end    time.Time
 }
 
 // take is a quantity of which a share is paid for, with what can be made up.
@@ -80,6 +85,7 @@ type covenant struct {
 	share    float64
 	absolute float64 // kilowatts; in place of a share
 	windows  []span
+	cures    []span  // by window; none where a breach cannot be cured
 	loss     float64 // of a breach: tranche and fee
 	fee      float64
 	measure  contract.Measure
@@ -123,12 +129,12 @@ func (p *Problem) termsOf(d deal, effects []plan.Effect, prices [][]float64) *te
 	}
 	t := &terms{contract: c}
 	for i := range c.Clauses {
-		p.addClause(t, d, &c.Clauses[i], prices)
+		p.addClause(t, d, &c.Clauses[i], effects, prices)
 	}
 	return t
 }
 
-func (p *Problem) addClause(t *terms, d deal, c *contract.Clause, prices [][]float64) {
+func (p *Problem) addClause(t *terms, d deal, c *contract.Clause, effects []plan.Effect, prices [][]float64) {
 	label := d.Contract + "/" + c.Name
 	from, to := t.contract.Starts(c), t.contract.Ends(c)
 	lines := p.fits(t.contract.ScopeOf(c), c)
@@ -164,9 +170,11 @@ func (p *Problem) addClause(t *terms, d deal, c *contract.Clause, prices [][]flo
 		t.exclusive = append(t.exclusive, exclusiveClause{label, c.Exclusivity.Holder, c.Exclusivity.Classes, p.parts(from, to)})
 	case c.Discount != nil:
 		p.addDiscount(t, label, c.Discount, lines, from, to, prices)
-	case c.Warrant != nil, c.RightOfFirstRefusal != nil, c.TerminationFee != nil:
-		// No cash in the horizon by themselves: rights move starts, warrants are
-		// valued by who signs, a termination is asked for by the leverage question.
+	case c.Warrant != nil:
+		p.addWarrant(t, d, label, c.Warrant, lines, from, to, effects)
+	case c.RightOfFirstRefusal != nil, c.TerminationFee != nil:
+		// No cash in the horizon by themselves: rights move starts, and leaving is
+		// what the leverage question asks for.
 	default:
 		p.addBundle(t, label, c, lines, from, to, prices)
 	}
@@ -195,17 +203,6 @@ func (p *Problem) addAgreement(t *terms, label string, c *contract.Clause, lines
 	f.usage, f.fees = retires(k.Retires)
 	f.windows = p.spans(orTotal(k.Period), from, to, func(i int) float64 { return amountAt(k.Commitment, k.Commitments, i) })
 	t.floors = append(t.floors, f)
-}
-
-func (p *Problem) addMACC(t *terms, label string, c *contract.Clause, lines []bool, from, to time.Time) {
-	f := floor{label: label, clause: c.Name, lines: lines, usage: true, subtotal: true}
-	for _, m := range append(slices.Clone(c.MACC.Milestones), contract.Milestone{By: contract.Instant{Time: to}, Amount: c.MACC.Amount}) {
-		f.windows = append(f.windows, p.spans(contract.Total, from, m.By.Time, func(int) float64 { return float(m.Amount) })...)
-	}
-	t.floors = append(t.floors, f)
-	if len(c.MACC.Prepayments) > 0 {
-		p.note("%s: prepayments of a MACC are billed, not planned", label)
-	}
 }
 
 func (p *Problem) note(format string, args ...any) {
@@ -249,11 +246,11 @@ func (p *Problem) addTake(t *terms, label string, k *contract.TakeOrPay, lines [
 	t.rates = append(t.rates, rateClause{label, p.rateTable(lines, from, to, func(int, int) float64 { return price }), true})
 }
 
-// addDiscount reads a discount; tiers are billed but not planned.
+// addDiscount reads a discount.
 func (p *Problem) addDiscount(t *terms, label string, k *contract.Discount, lines []bool, from, to time.Time, prices [][]float64) {
 	switch {
 	case k.Tiers != nil:
-		p.note("%s: discounts in tiers are billed, not planned", label)
+		p.addTiers(t, label, k.Tiers, lines, from, to)
 	case k.Stacks && k.Percent != nil:
 		share := p.parts(from, to)
 		for i := range share {
@@ -328,12 +325,14 @@ func (p *Problem) spans(period contract.Period, from, to time.Time, amount func(
 		if s.first < 0 {
 			continue
 		}
+		s.end = w.to
 		if amount != nil {
 			s.amount = amount(i)
 		}
 		if last := len(all) - 1; last >= 0 && len(s.part) == 1 && len(all[last].part) == 1 && all[last].due == s.due {
 			all[last].amount += s.amount
 			all[last].part[s.due] += s.part[s.due]
+			all[last].end = s.end
 			continue
 		}
 		all = append(all, s)

@@ -97,14 +97,14 @@ func (a *answer) freeAtMargin(d int, k *terms) []string {
 // binding sums up the shadow prices of constraints by what they are about.
 func (a *answer) binding(duals []float64) []plan.Binding {
 	type sum struct {
-		worth, nodeDays float64
-		first           int
+		worth, yearly, nodeDays float64
+		first                   int
 	}
 	sums := map[family]*sum{}
 	var order []family
 	for i, info := range a.info {
 		price := math.Abs(duals[i])
-		if price < 1e-9 || info.kind == rowGroup || info.kind == rowLink || info.kind == rowDraw || info.kind == rowForce || info.kind == rowCover || info.kind == rowDemand || info.kind == rowSign {
+		if price < 1e-9 || info.kind == rowGroup || info.kind == rowLink || info.kind == rowDraw || info.kind == rowForce || info.kind == rowTier || info.kind == rowCover || info.kind == rowDemand || info.kind == rowSign {
 			continue
 		}
 		f := family{info.kind, info.subject}
@@ -119,13 +119,15 @@ func (a *answer) binding(duals []float64) []plan.Binding {
 			s.worth += price * a.scale
 			continue
 		}
-		s.worth += price * a.scale * a.hundredth(i)
+		worth := price * a.scale * a.hundredth(i)
+		s.worth += worth
+		s.yearly += worth / a.perYear(info.period)
 	}
 	var all []plan.Binding
 	for _, f := range order {
 		s := sums[f]
-		b := plan.Binding{Kind: string(f.kind), Subject: f.subject, Cost: s.worth, Unit: "per 1%"}
-		b.Words = a.bindingWords(f, s.worth, s.nodeDays)
+		b := plan.Binding{Kind: string(f.kind), Subject: f.subject, Cost: s.worth, Yearly: s.yearly, Unit: "per 1%"}
+		b.Words = a.bindingWords(f, a.yearly(s.yearly), s.nodeDays)
 		if f.kind == rowCapacity {
 			b.Cost, b.Unit = s.nodeDays, "per node-day"
 		}
@@ -139,6 +141,24 @@ func (a *answer) binding(duals []float64) []plan.Binding {
 	return all[:min(len(all), most)]
 }
 
+// perYear takes the discount of a period off, and spreads over the years of the
+// horizon: of one shorter than a year, the whole counts.
+func (a *answer) perYear(period int) float64 {
+	years := math.Max(a.end.Sub(a.start).Hours()/yearHours, 1)
+	if period < 0 {
+		return years
+	}
+	return years * a.disc[period]
+}
+
+// yearly is a yearly amount for people.
+func (a *answer) yearly(x float64) string {
+	if a.end.Sub(a.start).Hours() < yearHours {
+		return money(x)
+	}
+	return money(x) + " a year"
+}
+
 // hundredth is one percent in the units of a constraint's right side: a share
 // constraint loosened by one percentage point, a floor by one percent.
 func (a *answer) hundredth(row int) float64 {
@@ -146,8 +166,13 @@ func (a *answer) hundredth(row int) float64 {
 	lower, upper := a.lp.Limits(lpRow(row))
 	switch info.kind {
 	case rowHedge, rowCap, rowCovenant:
-		return 0.01 * a.measuredAll(row)
-	case rowQualified, rowExclusive:
+		if info.most > 0 {
+			return 0.01 * info.most
+		}
+		return 0.01 * a.sharedOf(row)
+	case rowQualified:
+		return 0.01 * info.most
+	case rowExclusive:
 		return 0.01
 	case rowSurvive:
 		return 0.01 * math.Abs(lower)
@@ -179,40 +204,48 @@ func (a *answer) largestCash() float64 {
 	return 0
 }
 
-// measuredAll is what a share is taken of: the whole of the constraint's
-// measure. With terms (own − share)·x the parts of others have −share·x.
-func (a *answer) measuredAll(row int) float64 {
-	positive, negative := 0.0, 0.0
+// sharedOf is the whole of which a constraint takes a share s: its terms are
+// (1−s)·x of what counts and −s·x of the rest. Binaries of covenants are apart.
+func (a *answer) sharedOf(row int) float64 {
+	info := a.info[row]
+	own, rest := 0.0, 0.0
 	for _, t := range a.lp.Terms(lpRow(row)) {
-		if a.lp.IsInteger(t.Var) {
+		if info.kind == rowCovenant && a.lp.IsInteger(t.Var) {
 			continue
 		}
-		part := t.Coefficient * a.Values[t.Var]
-		if part > 0 {
-			positive += part
+		if part := t.Coefficient * a.Values[t.Var]; part > 0 {
+			own += part
 		} else {
-			negative -= part
+			rest -= part
 		}
 	}
-	return positive + negative
+	switch {
+	case info.share >= 1:
+		return rest
+	case info.share <= 0:
+		return own
+	}
+	return own/(1-info.share) + rest/info.share
 }
 
-func (a *answer) bindingWords(f family, worth, nodeDay float64) string {
+func (a *answer) bindingWords(f family, worth string, nodeDay float64) string {
 	switch f.kind {
 	case rowCapacity:
 		return fmt.Sprintf("capacity of %s is short: one more node is worth up to %s a day", f.subject, money(nodeDay))
 	case rowCovenant:
-		return fmt.Sprintf("covenant %s binds: one more percent would cost %s", f.subject, money(worth))
+		return fmt.Sprintf("covenant %s binds: one more percent would cost %s", f.subject, worth)
 	case rowFloor, rowTake:
-		return fmt.Sprintf("commitment %s steers usage: one percent more of it would cost %s", f.subject, money(worth))
+		return fmt.Sprintf("commitment %s steers usage: one percent more of it would cost %s", f.subject, worth)
 	case rowHedge, rowCap:
-		return fmt.Sprintf("%s binds: one percent less strict would save %s", f.subject, money(worth))
+		return fmt.Sprintf("%s binds: one percent less strict would save %s", f.subject, worth)
 	case rowSurvive:
-		return fmt.Sprintf("surviving without %s binds: one more percent would cost %s", f.subject, money(worth))
+		return fmt.Sprintf("surviving without %s binds: one more percent would cost %s", f.subject, worth)
 	case rowCash:
-		return fmt.Sprintf("cash binds: one percent more of it at the start would save %s", money(worth))
+		return fmt.Sprintf("cash binds: one percent more of it at the start would save %s", worth)
 	case rowQualified:
-		return fmt.Sprintf("%s is not validated everywhere it would pay: one percent of its work there would save %s", f.subject, money(worth))
+		return fmt.Sprintf("validating %s sooner would save %s for each percent of its work", f.subject, worth)
+	case rowWarrant:
+		return fmt.Sprintf("warrant %s waits for power in use", f.subject)
 	case rowExclusive:
 		return fmt.Sprintf("exclusivity %s binds", f.subject)
 	}

@@ -96,3 +96,48 @@ clauses: [{commitment: {period: year, amount: 1000}}]
 		}
 	}
 }
+
+func TestASharesShadowPriceIsPerPercentOfWhatItIsTakenOf(t *testing.T) {
+	c := clauseCase{days: 1, portfolio: tenNodes + covenantOffers, documents: document("c", "aws", 1, "", "{name: share, chip_covenant: {chipmakers: [aws], share: 30%, per: total}}")}
+	// At a share φ an hour costs 10·(10−4φ)/(1−φ/2), which grows by 10/(1−φ/2)² a unit of φ.
+	want := 24 * 0.01 * 10 / (0.85 * 0.85)
+	for _, b := range solve(t, c.text()).Binding {
+		if b.Subject == "c/share" {
+			if math.Abs(b.Cost-want) > 1e-3*want {
+				t.Errorf("one more percent would cost %.4f, want %.4f", b.Cost, want)
+			}
+			return
+		}
+	}
+	t.Error("the covenant's shadow price is missing")
+}
+
+func TestAPeriodOverNewYearCountsInBothYears(t *testing.T) {
+	made := solve(t, `kind: Portfolio
+name: over
+horizon: {from: 2026-12-01, to: 2027-12-01, periods: [{every: year}]}
+demand: [{name: work, class: inference, rate: 1, throughput: {H100: 1}}]
+offers: [{name: a, provider: a, chip: H100, price: 1}]
+contracts: [{contract: floor, status: signed}]
+financing: {cash: 100000, floor: 10000, revenue: [{from: 2026-12-01, amount: 30.5}]}
+---
+kind: Contract
+name: floor
+counterparty: a
+term: {from: 2026-12-01, to: 2027-12-01}
+scope: {providers: [a]}
+clauses: [{commitment: {period: total, amount: 3650}}]
+`)
+	for i, days := range []float64{31, 334} {
+		y := made.Years[i]
+		if math.Abs(y.Committed-10*days) > 1e-6 || y.Year != 2026+i {
+			t.Errorf("%d commits %.2f, want %.2f", y.Year, y.Committed, 10*days)
+		}
+	}
+	// 8760 node-hours for a dollar each less 30.5 a month of revenue: 8394 burnt in twelve months.
+	last := made.Years[1]
+	cash := 100000 - 8760 + 30.5*365*24/(8766.0/12)
+	if last.NetBurn == nil || last.Runway == nil || math.Abs(*last.NetBurn-(8760.0/365*8766/24/12-30.5)) > 0.01 || math.Abs(*last.Runway - (cash-10000) / *last.NetBurn) > 0.01 {
+		t.Errorf("burn %v, runway %v", last.NetBurn, last.Runway)
+	}
+}
