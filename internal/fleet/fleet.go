@@ -92,6 +92,17 @@ type Run struct {
 	// Target is where it goes on next, as SITE or SITE/POOL: set when a move is
 	// decided, empty again when the next attempt is placed.
 	Target string `json:"target,omitempty"`
+	Trial  *Trial `json:"trial,omitempty"` // nil but for a run that qualifies a pool
+}
+
+// Trial is what a run measures that qualifies a pool for another run.
+type Trial struct {
+	Of        string  `json:"of"`        // the other run
+	Pool      string  `json:"pool"`      // Pool.ID, the only one that it may use
+	From      int64   `json:"from"`      // step of the checkpoint that it goes on from
+	Loss      float64 `json:"loss"`      // that the other run reported there
+	Tolerance float64 `json:"tolerance"` // by which the loss may differ, as a share of Loss
+	Steps     int64   `json:"steps"`     // that are measured
 }
 
 // AttemptState is where an attempt is in its life.
@@ -141,6 +152,9 @@ type Attempt struct {
 	Region       string `json:"region,omitempty"`
 	InstanceType string `json:"instance_type,omitempty"`
 	Option       string `json:"option,omitempty"`
+
+	Store   string `json:"store,omitempty"`    // URL of its checkpoints; "" where they are a directory of its site alone
+	BadNode string `json:"bad_node,omitempty"` // node of the site that its end is due to
 
 	Progress Progress `json:"progress,omitzero"`
 }

@@ -145,6 +145,19 @@ func (t *memTx) AppendDecision(d fleet.Decision) error {
 	return nil
 }
 
+func (t *memTx) DecisionsSince(verb string, since time.Time) ([]fleet.Decision, error) {
+	var found []fleet.Decision
+	for _, list := range t.memory.decisions {
+		for _, d := range list {
+			if d.Verb == verb && !d.At.Before(since) {
+				found = append(found, d)
+			}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b fleet.Decision) int { return a.At.Compare(b.At) })
+	return found, nil
+}
+
 func (t *memTx) AppendEntry(e ledger.Entry) (bool, error) {
 	for _, known := range t.entries {
 		if known.Key == e.Key {

@@ -53,6 +53,9 @@ type Tx interface {
 	// AppendDecision appends a decision about a run, which must be there
 	// (NotFound).
 	AppendDecision(decision fleet.Decision) error
+	// DecisionsSince lists the decisions of a verb about all runs from a time
+	// on, oldest first.
+	DecisionsSince(verb string, since time.Time) ([]fleet.Decision, error)
 	// Decisions lists the decisions about a run, oldest first.
 	Decisions(run string) ([]fleet.Decision, error)
 

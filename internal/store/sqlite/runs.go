@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
@@ -12,13 +13,13 @@ import (
 
 const (
 	runColumns = `id, name, kind, project, priority, spec, spec_file, dir, state, stop_asked,
-		submitted, ended, not_before, failures, exit_code, reason, submission, stop_grace`
+		submitted, ended, not_before, failures, exit_code, reason, submission, stop_grace, target, trial`
 
 	putRun = `INSERT INTO runs (` + runColumns + `)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
 		ON CONFLICT (id) DO UPDATE SET name = ?2, kind = ?3, project = ?4, priority = ?5, spec = ?6, spec_file = ?7,
 		dir = ?8, state = ?9, stop_asked = ?10, submitted = ?11, ended = ?12, not_before = ?13, failures = ?14,
-		exit_code = ?15, reason = ?16, submission = ?17, stop_grace = ?18`
+		exit_code = ?15, reason = ?16, submission = ?17, stop_grace = ?18, target = ?19, trial = ?20`
 
 	selectRuns = `SELECT ` + runColumns + ` FROM runs `
 	newestRuns = ` ORDER BY submitted DESC, seq DESC LIMIT ?1`
@@ -31,9 +32,13 @@ func (t *tx) PutRun(run fleet.Run) error {
 	if spec == nil {
 		spec = []byte{}
 	}
-	_, err := t.exec(putRun, run.ID, run.Name, run.Kind, run.Project, run.Priority, spec, run.SpecFile, run.Dir,
+	trial, err := encodeTrial(run.Trial)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(putRun, run.ID, run.Name, run.Kind, run.Project, run.Priority, spec, run.SpecFile, run.Dir,
 		string(run.State), run.StopAsked, instant(run.Submitted), instant(run.Ended), instant(run.NotBefore),
-		run.Failures, run.ExitCode, run.Reason, run.Submission, int64(run.StopGrace))
+		run.Failures, run.ExitCode, run.Reason, run.Submission, int64(run.StopGrace), run.Target, trial)
 	return classify(err, "put run "+run.ID)
 }
 
@@ -76,28 +81,44 @@ func (t *tx) Runs(filter store.RunFilter) ([]fleet.Run, error) {
 
 func scanRun(row scanner) (fleet.Run, error) {
 	var r fleet.Run
+	var trial string
 	err := row.Scan(&r.ID, &r.Name, &r.Kind, &r.Project, &r.Priority, &r.Spec, &r.SpecFile, &r.Dir,
 		&r.State, &r.StopAsked, (*instant)(&r.Submitted), (*instant)(&r.Ended), (*instant)(&r.NotBefore),
-		&r.Failures, &r.ExitCode, &r.Reason, &r.Submission, &r.StopGrace)
+		&r.Failures, &r.ExitCode, &r.Reason, &r.Submission, &r.StopGrace, &r.Target, &trial)
 	if len(r.Spec) == 0 {
 		r.Spec = nil
 	}
+	if err == nil && trial != "" {
+		r.Trial = &fleet.Trial{}
+		err = json.Unmarshal([]byte(trial), r.Trial)
+	}
 	return r, err
+}
+
+// encodeTrial is the text of a trial, "" for none.
+func encodeTrial(trial *fleet.Trial) (string, error) {
+	if trial == nil {
+		return "", nil
+	}
+	text, err := json.Marshal(trial)
+	return string(text), err
 }
 
 const (
 	attemptColumns = `run, number, epoch, pool, site, nodes, ranks, state, created, started, ended, exit_code, reason,
 		metered, provider, chipmaker, chip, chips, rate, rate_currency, imputed, progress_at, step, steps, loss, tokens,
-		tokens_per_second, checkpoint_step, eval_loss, baseline_loss, cores, region, instance_type, purchase_option`
+		tokens_per_second, checkpoint_step, eval_loss, baseline_loss, cores, region, instance_type, purchase_option,
+		checkpoint_store, bad_node`
 
 	putAttempt = `INSERT INTO attempts (` + attemptColumns + `)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-		?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)
+		?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)
 		ON CONFLICT (run, number) DO UPDATE SET epoch = ?3, pool = ?4, site = ?5, nodes = ?6, ranks = ?7, state = ?8,
 		created = ?9, started = ?10, ended = ?11, exit_code = ?12, reason = ?13, metered = ?14, provider = ?15,
 		chipmaker = ?16, chip = ?17, chips = ?18, rate = ?19, rate_currency = ?20, imputed = ?21, progress_at = ?22,
 		step = ?23, steps = ?24, loss = ?25, tokens = ?26, tokens_per_second = ?27, checkpoint_step = ?28,
-		eval_loss = ?29, baseline_loss = ?30, cores = ?31, region = ?32, instance_type = ?33, purchase_option = ?34`
+		eval_loss = ?29, baseline_loss = ?30, cores = ?31, region = ?32, instance_type = ?33, purchase_option = ?34,
+		checkpoint_store = ?35, bad_node = ?36`
 
 	selectAttempts = `SELECT ` + attemptColumns + ` FROM attempts `
 )
@@ -109,7 +130,8 @@ func (t *tx) PutAttempt(a fleet.Attempt) error {
 		instant(a.Created), instant(a.Started), instant(a.Ended), a.Exit, a.Reason, instant(a.Metered),
 		a.Provider, a.Chipmaker, a.Chip, a.Chips, exactRate(a.Rate), string(a.Rate.Currency), a.Imputed,
 		instant(p.At), p.Step, p.Steps, real(p.Loss), p.Tokens, real(p.TokensPerSecond), p.CheckpointStep,
-		real(p.EvalLoss), real(p.BaselineLoss), a.Cores, a.Region, a.InstanceType, a.Option)
+		real(p.EvalLoss), real(p.BaselineLoss), a.Cores, a.Region, a.InstanceType, a.Option,
+		a.Store, a.BadNode)
 	return classify(err, "put attempt "+a.Key())
 }
 
@@ -136,7 +158,7 @@ func scanAttempt(row scanner) (fleet.Attempt, error) {
 		&a.Provider, &a.Chipmaker, &a.Chip, &a.Chips, &rate, &currency, &a.Imputed,
 		(*instant)(&p.At), &p.Step, &p.Steps, (*real)(&p.Loss), &p.Tokens, (*real)(&p.TokensPerSecond), &p.CheckpointStep,
 		(*real)(&p.EvalLoss), (*real)(&p.BaselineLoss), &a.Cores,
-		&a.Region, &a.InstanceType, &a.Option)
+		&a.Region, &a.InstanceType, &a.Option, &a.Store, &a.BadNode)
 	if err != nil {
 		return a, err
 	}
@@ -160,6 +182,14 @@ func (t *tx) Decisions(run string) ([]fleet.Decision, error) {
 	decisions, err := all(t, scanDecision,
 		`SELECT run, at, verb, subject, reasons FROM decisions WHERE run = ?1 ORDER BY seq`, run)
 	return decisions, classify(err, "list the decisions about run "+run)
+}
+
+// DecisionsSince lists the decisions of a verb about all runs from a time on,
+// oldest first.
+func (t *tx) DecisionsSince(verb string, since time.Time) ([]fleet.Decision, error) {
+	decisions, err := all(t, scanDecision,
+		`SELECT run, at, verb, subject, reasons FROM decisions WHERE verb = ?1 AND at >= ?2 ORDER BY at, seq`, verb, instant(since))
+	return decisions, classify(err, "list decisions to "+verb)
 }
 
 func scanDecision(row scanner) (fleet.Decision, error) {

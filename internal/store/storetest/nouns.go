@@ -21,7 +21,8 @@ func runs(t *testing.T, s store.Store) {
 			tx.PutRun(queued("new", 5)))
 	})
 	replaced := queued("b", 2)
-	replaced.State, replaced.Reason = fleet.Running, "placed"
+	replaced.State, replaced.Reason, replaced.Target = fleet.Running, "placed", "eks/p5"
+	replaced.Trial = &fleet.Trial{Of: "a", Pool: "trn/trn2", From: 7, Loss: 2.5, Tolerance: 0.1, Steps: 20}
 	update(t, s, func(tx store.Tx) error { return tx.PutRun(replaced) })
 	view(t, s, func(tx store.Tx) error {
 		b, err := tx.Run("b")
@@ -72,7 +73,7 @@ func submissions(t *testing.T, s store.Store) {
 
 func attempts(t *testing.T, s store.Store) {
 	over := recorded("a", 1, 0)
-	over.State = fleet.AttemptFailed
+	over.State, over.BadNode, over.Store = fleet.AttemptFailed, "gpu-17", "s3://b/runs/a"
 	second, third, early := recorded("a", 2, 3), recorded("a", 10, 9), recorded("b", 1, 1)
 	early.State = fleet.AttemptRunning
 	update(t, s, func(tx store.Tx) error {
@@ -102,7 +103,11 @@ func decisions(t *testing.T, s store.Store) {
 	view(t, s, func(tx store.Tx) error {
 		found, err := tx.Decisions("a")
 		wantEqual(t, found, told)
-		return err
+		since, err2 := tx.DecisionsSince("place", start())
+		wantEqual(t, since, told[1:])
+		none, err3 := tx.DecisionsSince("wait", start().Add(2*time.Hour))
+		wantEqual(t, len(none), 0)
+		return errors.Join(err, err2, err3)
 	})
 }
 

@@ -167,6 +167,9 @@ func fill(t *testing.T, value reflect.Value, seed *int64) {
 		for i := range 2 {
 			fill(t, value.Index(i), seed)
 		}
+	case reflect.Pointer:
+		value.Set(reflect.New(value.Type().Elem()))
+		fill(t, value.Elem(), seed)
 	case reflect.Uint8:
 		value.SetUint(uint64(*seed & 0xff))
 	default:
