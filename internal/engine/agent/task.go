@@ -3,6 +3,11 @@
 // their progress and logs, uploads checkpoints, and reports how they ended.
 //
 // It refuses to know which engine put it there: what it needs is in its task.
+//
+// It ends with the exit code of its ranks: of the first that failed, else 0. Where
+// it was stopped, and its ranks ended well on that, it ends with 143, so that
+// nothing around takes a stopped gang for one that has done its work; and with
+// 125 where it could not do its own part. Its report tells these apart.
 package agent
 
 import (
@@ -26,11 +31,17 @@ type Task struct {
 	// Dir keeps ranks/N.log, progress.json, progress.jsonl and report.json of
 	// this node; a stop is asked by writing stop.json there. "" makes the
 	// agent write log lines to its standard output, each behind "N " for its rank.
-	Dir        string `json:"dir,omitempty"`
-	Report     string `json:"report,omitempty"`     // further copy of the report, such as /dev/termination-log
-	Scratch    string `json:"scratch"`              // YARD_SCRATCH
-	Checkpoint string `json:"checkpoint,omitempty"` // YARD_CHECKPOINT_DIR on this node
-	Port       int    `json:"port"`                 // MASTER_PORT
+	Dir string `json:"dir,omitempty"`
+	// Stop is a further file by which a stop may be asked, as stop.json; it is
+	// looked at where it can be read.
+	Stop string `json:"stop,omitempty"`
+	// TermGrace is what the ranks have after SIGTERM to the agent, which is a
+	// stop too; 0 is the gang's grace.
+	TermGrace  time.Duration `json:"term_grace,omitempty"`
+	Report     string        `json:"report,omitempty"`     // further copy of the report, such as /dev/termination-log
+	Scratch    string        `json:"scratch"`              // YARD_SCRATCH
+	Checkpoint string        `json:"checkpoint,omitempty"` // YARD_CHECKPOINT_DIR on this node
+	Port       int           `json:"port"`                 // MASTER_PORT
 }
 
 // Release tells the agents of a gang that all its nodes are bound.

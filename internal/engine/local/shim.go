@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -120,7 +119,7 @@ func (s *shim) run() error {
 	if err != nil {
 		return s.record(ranks.Outcome{Code: ranks.StartFailure(err), Reason: "not started: " + err.Error()})
 	}
-	port, err := freePort()
+	port, err := ranks.FreePort()
 	if err != nil {
 		return s.record(ranks.Outcome{Code: 1, Reason: "not started: no free port: " + err.Error()})
 	}
@@ -212,15 +211,4 @@ func (s *shim) appendProcess(p ranks.Process) {
 	}
 	_, _ = file.Write(append(line, '\n'))
 	_ = file.Close()
-}
-
-// freePort finds a port of the loopback interface that nothing listens on. It
-// can only be chosen, not kept for rank 0: should another take it first, the
-// rank fails to listen and the next attempt gets another port.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }

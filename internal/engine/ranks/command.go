@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,4 +108,15 @@ func StartFailure(err error) int {
 		return 126
 	}
 	return 1
+}
+
+// FreePort finds a port of the loopback interface that nothing listens on. It
+// can only be chosen, not kept for rank 0: should another take it first, the
+// rank fails to listen and the next attempt gets another port.
+func FreePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }

@@ -36,6 +36,10 @@ type Book struct {
 	heard   func(fleet.Progress)
 }
 
+// OnReport has every report told at once, from the goroutine that reads rank 0;
+// it is set before any rank begins.
+func (b *Book) OnReport(heard func(fleet.Progress)) { b.heard = heard }
+
 const (
 	progressFile = "progress.json"
 	historyFile  = "progress.jsonl"

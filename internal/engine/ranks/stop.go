@@ -3,6 +3,7 @@ package ranks
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -73,4 +74,16 @@ func (p Process) Kill() bool {
 	}
 	signalGroup(p.PID, syscall.SIGKILL)
 	return true
+}
+
+// Reap takes the end of processes that outlived their rank and became this
+// process's own, as they do where it is the first of a container. It is called
+// by the goroutine that started the group.
+func Reap(g *Group) {
+	if os.Getpid() != 1 {
+		return
+	}
+	reap(func(pid int) bool {
+		return slices.ContainsFunc(g.ranks, func(r *rank) bool { return r.cmd.Process.Pid == pid })
+	})
 }
