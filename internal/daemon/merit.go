@@ -10,7 +10,6 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/quote"
 	"github.com/switchyard-ai/switchyard/internal/scheduler"
 	"github.com/switchyard-ai/switchyard/internal/server"
-	"github.com/switchyard-ai/switchyard/internal/units"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
 
@@ -20,8 +19,8 @@ func marketIn(offers *catalog.Catalog) *quote.Market {
 }
 
 // meritIn predicts what a workload costs on a connected pool, as quotes do.
-func meritIn(market *quote.Market) func(*workload.Workload, fleet.Pool) (int, units.Amount, bool) {
-	return func(w *workload.Workload, pool fleet.Pool) (int, units.Amount, bool) {
+func meritIn(market *quote.Market) func(*workload.Workload, fleet.Pool) (scheduler.Prospect, bool) {
+	return func(w *workload.Workload, pool fleet.Pool) (scheduler.Prospect, bool) {
 		return market.Best(context.Background(), w, pool, clock.System())
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/chip"
 	"github.com/switchyard-ai/switchyard/internal/estimate"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/scheduler"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
@@ -26,6 +27,8 @@ type Market struct {
 	Catalog     *catalog.Catalog
 	Constants   *estimate.Constants
 	Assumptions scheduler.Assumptions
+	// Measured returns what a trial of a workload measured on a pool. May be nil.
+	Measured func(w *workload.Workload, pool fleet.Pool) (nodes int, tokensPerSecond float64, ok bool)
 
 	mu     sync.Mutex
 	speeds map[string]scheduler.Speed // by job and hardware shape

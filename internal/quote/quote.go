@@ -3,10 +3,12 @@ package quote
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/chip"
+	"github.com/switchyard-ai/switchyard/internal/estimate"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/scheduler"
@@ -116,10 +118,8 @@ func (m *Market) pool(ctx context.Context, r Request, terms scheduler.Terms, poo
 	if err != nil {
 		return nil, err
 	}
-	assumptions := m.Assumptions
-	if pool.Provider == "local" {
-		assumptions.SetUpSeconds = localSetUp
-	}
+	m.measured(r.Workload, pool, speeds)
+	assumptions := m.assumptionsFor(pool)
 	ranked := scheduler.Rank(terms, speeds, []catalog.Offer{poolOffer(pool, kind)}, r.Prices, assumptions, r.Now)
 	for _, c := range ranked {
 		c.Connected, c.Site = true, pool.Site
@@ -127,16 +127,65 @@ func (m *Market) pool(ctx context.Context, r Request, terms scheduler.Terms, poo
 	return ranked, nil
 }
 
-// Best returns the size at which a workload costs least on one connected pool
-// and that cost: of the whole run, or of an hour for a service. It is false
-// where nothing is feasible there or the workload cannot be quoted.
-func (m *Market) Best(ctx context.Context, w *workload.Workload, pool fleet.Pool, now time.Time) (nodes int, cost units.Amount, ok bool) {
+// assumptionsFor are the assumptions with what is known of a pool.
+func (m *Market) assumptionsFor(pool fleet.Pool) scheduler.Assumptions {
+	a := m.Assumptions
+	if pool.Provider == "local" {
+		a.SetUpSeconds = localSetUp
+	}
+	return a.Seen(catalog.Option(pool.Option), pool.Interruptions, pool.Observed)
+}
+
+// trialError is the half-width of the interval around a speed that a trial
+// measured, as a share of it: what steps of one run differ by.
+const trialError = 0.05
+
+// measured puts what a trial measured in the place of what is predicted: at the
+// size that was tried, and at others in proportion to the prediction.
+func (m *Market) measured(w *workload.Workload, pool fleet.Pool, speeds []scheduler.Speed) bool {
+	if m.Measured == nil {
+		return false
+	}
+	nodes, tokensPerSecond, ok := m.Measured(w, pool)
+	at := slices.IndexFunc(speeds, func(s scheduler.Speed) bool { return s.Nodes == nodes })
+	if !ok || at < 0 {
+		return false
+	}
+	predicted := speeds[at].TokensPerSecond
+	for i := range speeds {
+		speed := &speeds[i]
+		switch {
+		case i == at:
+			speed.TokensPerSecond, speed.Infeasible = tokensPerSecond, "" // it ran
+		case predicted > 0:
+			speed.TokensPerSecond *= tokensPerSecond / predicted
+		default:
+			continue // nothing to go by
+		}
+		speed.Low, speed.High = speed.TokensPerSecond*(1-trialError), speed.TokensPerSecond*(1+trialError)
+		speed.Status = string(estimate.Measured)
+	}
+	return true
+}
+
+// Best returns what a workload takes on one connected pool at the size that
+// costs least. It is false where nothing is feasible there or the workload
+// cannot be quoted.
+func (m *Market) Best(ctx context.Context, w *workload.Workload, pool fleet.Pool, now time.Time) (scheduler.Prospect, bool) {
 	q, err := m.Quote(ctx, Request{Workload: w, Pools: []fleet.Pool{pool}, PoolsOnly: true, Now: now})
 	if err != nil || q.Feasible == 0 {
-		return 0, units.Amount{}, false
+		return scheduler.Prospect{}, false
 	}
 	best := q.Candidates[0]
-	return best.Nodes, best.Cost, true
+	setUp := m.assumptionsFor(pool).SetUpSeconds
+	tried := false
+	if m.Measured != nil {
+		_, _, tried = m.Measured(w, pool)
+	}
+	return scheduler.Prospect{
+		Nodes: best.Nodes, Cost: best.Cost, TokensPerSecond: best.TokensPerSecond,
+		SetUp: time.Duration(setUp * float64(time.Second)), Measured: tried,
+	}, true
 }
 
 // connection is where an instance type is connected and how many nodes of it.

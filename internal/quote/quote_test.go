@@ -236,12 +236,27 @@ func TestBestLooksAtOnePoolAlone(t *testing.T) {
 		Site: "eks", Name: "p5", Provider: "aws", Region: "us-east-1", InstanceType: "p5.48xlarge", Option: "on-demand", Family: "cuda", Chip: "H100",
 		ChipsPerNode: 8, Nodes: 128, MaxNodes: 128, Rate: units.MustRate("20", units.USD),
 	}
-	nodes, cost, ok := market(t).Best(t.Context(), example(t, "llama-8b/train.yaml"), pool, noon)
-	if !ok || nodes < 1 || nodes > 128 || cost.Micros <= 0 {
-		t.Errorf("%d nodes, %s, %v", nodes, cost, ok)
+	m, w := market(t), example(t, "llama-8b/train.yaml")
+	best, ok := m.Best(t.Context(), w, pool, noon)
+	if !ok || best.Nodes < 1 || best.Nodes > 128 || best.Cost.Micros <= 0 || best.TokensPerSecond <= 0 || best.Measured {
+		t.Errorf("%+v, %v", best, ok)
+	}
+	// What a trial measured stands in the place of the prediction, at all sizes.
+	m.Measured = func(*workload.Workload, fleet.Pool) (int, float64, bool) {
+		return best.Nodes, best.TokensPerSecond * 2, true
+	}
+	tried, ok := m.Best(t.Context(), w, pool, noon)
+	if !ok || !tried.Measured || tried.Cost.Micros*10 > best.Cost.Micros*6 {
+		t.Errorf("predicted %+v, measured at twice the speed %+v", best, tried)
+	}
+	m.Measured = nil
+	// A pool that keeps taking gangs away is dearer than its price.
+	pool.Interruptions, pool.Observed = 60, 100
+	if kept, ok := m.Best(t.Context(), w, pool, noon); !ok || kept.Cost.Micros*10 < best.Cost.Micros*11 {
+		t.Errorf("%s where gangs are kept, %s where they are taken away every other hour", best.Cost, kept.Cost)
 	}
 	pool.Family, pool.Chip, pool.InstanceType = "tpu", "TPU-v6e", "tpu-v6e-8"
-	if _, _, ok := market(t).Best(t.Context(), example(t, "llama-8b/train.yaml"), pool, noon); ok {
+	if _, ok := market(t).Best(t.Context(), example(t, "llama-8b/train.yaml"), pool, noon); ok {
 		t.Error("a pool without a variant has no best size")
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/clock"
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/scheduler"
 	"github.com/switchyard-ai/switchyard/internal/store"
-	"github.com/switchyard-ai/switchyard/internal/units"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
 
@@ -33,9 +33,9 @@ type Options struct {
 	Secret func(from string) (string, error)
 	// Price sets the rate of an observed pool.
 	Price func(fleet.Pool) fleet.Pool
-	// Merit returns the size at which a workload costs least on a pool, and
-	// that cost; false where it cannot be predicted. May be nil.
-	Merit func(w *workload.Workload, pool fleet.Pool) (nodes int, cost units.Amount, ok bool)
+	// Merit returns what a workload takes on a pool at the size that costs
+	// least there; false where it cannot be predicted. May be nil.
+	Merit func(w *workload.Workload, pool fleet.Pool) (scheduler.Prospect, bool)
 	// Budgets returns the budgets in force. May be nil.
 	Budgets func() ([]*budget.Budget, error)
 	// Random returns fresh random bytes for IDs.
@@ -80,7 +80,7 @@ func New(options Options) *Loop {
 		options.Crash = func(string) {}
 	}
 	if options.Merit == nil {
-		options.Merit = func(*workload.Workload, fleet.Pool) (int, units.Amount, bool) { return 0, units.Amount{}, false }
+		options.Merit = func(*workload.Workload, fleet.Pool) (scheduler.Prospect, bool) { return scheduler.Prospect{}, false }
 	}
 	if options.Budgets == nil {
 		options.Budgets = func() ([]*budget.Budget, error) { return nil, nil }

@@ -99,17 +99,14 @@ func (l *Loop) match(run fleet.Run, pools []fleet.Pool, now time.Time) scheduler
 	}
 	var options []option
 	for _, pool := range pools {
-		best, cost, known := l.Merit(w, pool)
-		if !known {
-			best = 0
-		}
-		candidate, obstacle := l.consider(w, pool, best)
+		best, known := l.Merit(w, pool)
+		candidate, obstacle := l.consider(w, pool, best.Nodes)
 		if obstacle != "" {
 			waiting.RuledOut = append(waiting.RuledOut, pool.ID()+": "+obstacle)
 			continue
 		}
 		hourly := new(big.Rat).Mul(pool.Rate.Rat(), big.NewRat(int64(candidate.Need.Nodes), 1))
-		options = append(options, option{candidate, hourly, cost, known})
+		options = append(options, option{candidate, hourly, best.Cost, known})
 	}
 	slices.SortStableFunc(options, func(a, b option) int {
 		if a.known != b.known {

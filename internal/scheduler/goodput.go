@@ -31,6 +31,25 @@ type Assumptions struct {
 	// gang, so the rate is not multiplied by nodes.
 	SpotInterruptionsPerHour float64
 	SpotAvailability         float64
+	// InterruptionsPerHour is how often a site takes away a gang that is not on
+	// spot capacity; 0 until it was seen to. See Seen.
+	InterruptionsPerHour float64
+}
+
+// trust is the hours of observation that outweigh what is published: a day on
+// a pool says as much of it as the traces of other places do.
+const trust = 24
+
+// Seen is the assumptions for a pool on which a site took away gangs so many
+// times in so many hours that they ran: what was assumed before counts as much
+// as trust hours of it. So a pool that keeps preempting gets dearer.
+func (a Assumptions) Seen(option catalog.Option, interruptions int, hours float64) Assumptions {
+	rate := &a.InterruptionsPerHour
+	if option == catalog.Spot {
+		rate = &a.SpotInterruptionsPerHour
+	}
+	*rate = (*rate*trust + float64(interruptions)) / (trust + math.Max(0, hours))
+	return a
 }
 
 // DefaultAssumptions returns the published or stated constants.
@@ -68,6 +87,8 @@ func (a Assumptions) goodput(params float64, chips, nodes int, option catalog.Op
 	}
 	if option == catalog.Spot {
 		g.failures += a.SpotInterruptionsPerHour
+	} else {
+		g.failures += a.InterruptionsPerHour
 	}
 	between := 3600 / g.failures
 	g.interval = every

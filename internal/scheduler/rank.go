@@ -52,6 +52,16 @@ type Terms struct {
 	Params   float64 // of the model, for the size of checkpoints; 0: there are none
 }
 
+// Prospect is what a workload would take on a pool, at the size that costs
+// least there.
+type Prospect struct {
+	Nodes           int
+	Cost            units.Amount  // of the whole run; of an hour for a service
+	TokensPerSecond float64       // 0 for a service
+	SetUp           time.Duration // from a start to the first step
+	Measured        bool          // the speed was measured there
+}
+
 // Price is what an offer costs per node-hour: its list price, and what one more
 // node-hour adds to the bill under the contracts, with the reason where the two
 // differ.
