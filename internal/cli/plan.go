@@ -100,7 +100,7 @@ func (a *app) plan(cmd *cobra.Command, file string, flags planFlags) error {
 	if err := a.keepPlan(made, flags); err != nil {
 		return err
 	}
-	return a.print(planListing(made, file, time.Since(started), flags.report))
+	return a.print(planListing(made, time.Since(started), flags.report))
 }
 
 // solving runs what solves, with a progress line on the standard error.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ func modelMoney(x float64) string {
 }
 
 // planListing is the one-screen summary of a plan.
-func planListing(made *plan.Plan, file string, took time.Duration, report string) listing {
+func planListing(made *plan.Plan, took time.Duration, report string) listing {
 	providers, makers := topNames(made, func(y plan.Year) map[string]float64 { return y.Providers }), topNames(made, func(y plan.Year) map[string]float64 { return y.Chipmakers })
 	columns := []column{{title: "YEAR", field: "year"}, {title: "SPEND", field: "spend", number: true}, {title: "COMMITTED", field: "committed", number: true}}
 	for _, name := range providers {
@@ -47,13 +48,23 @@ func planListing(made *plan.Plan, file string, took time.Duration, report string
 		cells, exact = append(cells, units.Grouped(int64(math.Round(y.HHI)))), append(exact, fmt.Sprint(y.HHI))
 		low, lowExact := "", ""
 		if y.CashLow != nil {
-			low, lowExact = modelMoney(y.CashLow.Amount)+" ("+y.CashLow.Period+")", fmt.Sprint(y.CashLow.Amount)
+			low, lowExact = modelMoney(y.CashLow.Amount)+" ("+monthName(y.CashLow.Period)+")", fmt.Sprint(y.CashLow.Amount)
 		}
 		l.cells, l.exact = append(l.cells, append(cells, low)), append(l.exact, append(exact, lowExact))
 	}
-	l.before = planHeadline(made, took) + "\n"
+	l.before = planHeadline(made, took) + "\n" + decisionLines(made) + "\n"
 	l.after = planAfter(made, report)
 	return l
+}
+
+// monthName is the month of a period's label, where it has one: the year is
+// beside it.
+func monthName(label string) string {
+	at, err := time.Parse("2006-01", label)
+	if err != nil {
+		return label
+	}
+	return at.Format("Jan")
 }
 
 // topNames lists the names of the largest shares over all years, four at most.
@@ -78,31 +89,111 @@ func topNames(made *plan.Plan, of func(plan.Year) map[string]float64) []string {
 	return names[:min(most, len(names))]
 }
 
+// planHeadline is what was decided, in one sentence.
 func planHeadline(made *plan.Plan, took time.Duration) string {
-	var b strings.Builder
-	var lines []string
+	parts := map[plan.Action][]string{}
+	for _, d := range made.Decisions {
+		parts[d.Action] = append(parts[d.Action], decided(d))
+	}
+	var clauses []string
+	for _, action := range []plan.Action{plan.Sign, plan.Decline, plan.Buy, plan.Port} {
+		names := slices.Compact(parts[action])
+		const most = 4
+		if len(names) > most {
+			names = append(names[:most:most], fmt.Sprintf("%d more", len(names)-most))
+		}
+		if len(names) > 0 {
+			clauses = append(clauses, string(action)+" "+joinWords(names))
+		}
+	}
+	if len(clauses) == 0 {
+		clauses = []string{"nothing new to sign or buy"}
+	}
+	text := strings.Join(clauses, "; ")
+	return fmt.Sprintf("%s%s.     gap %.2f%%, %.0f s, %s\n", strings.ToUpper(text[:1]), text[1:], 100*made.Quality.Gap, took.Seconds(), made.ID)
+}
+
+// decided is what a decision is about, with its size.
+func decided(d plan.Decision) string {
+	switch {
+	case d.Action == plan.Buy:
+		return fmt.Sprintf("%s %s", units.Grouped(int64(math.Round(d.Size))), d.What)
+	case d.Size != 0 && d.Size != 1:
+		return fmt.Sprintf("%s × %s", d.What, roundedSize(d.Size))
+	}
+	return d.What
+}
+
+// roundedSize is a size to three figures.
+func roundedSize(x float64) string {
+	if x >= 1000 {
+		return units.Grouped(int64(math.Round(x)))
+	}
+	return fmt.Sprintf("%.3g", x)
+}
+
+func joinWords(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}
+
+// decisionLines is each new decision with its date, worth and first reason.
+func decisionLines(made *plan.Plan) string {
+	var rows [][]string
 	for _, d := range made.Decisions {
 		if d.Action == plan.Hold {
 			continue
 		}
-		line := strings.ToUpper(string(d.Action[:1])) + d.Says()[1:]
-		if len(d.Reasons) > 0 {
-			line += ": " + d.Reasons[0]
+		when, worth := "", ""
+		if d.Action != plan.Decline {
+			when = d.At.Format(time.DateOnly)
 		}
-		lines = append(lines, line)
+		if d.Worth != nil {
+			worth = worthWords(d)
+		}
+		why := d.Reasons[0]
+		if d.Action == plan.Port {
+			why = strings.Join(d.Reasons, "; ")
+		}
+		rows = append(rows, []string{string(d.Action) + " " + decided(d), when, worth, why})
 	}
-	if len(lines) == 0 {
-		lines = []string{"Nothing new to sign or buy."}
+	const most = 12
+	text := aligned(rows[:min(most, len(rows))])
+	if len(rows) > most {
+		text += fmt.Sprintf("  and %d more decisions (-o json)\n", len(rows)-most)
 	}
-	const most = 14
-	if len(lines) > most {
-		lines = append(lines[:most:most], fmt.Sprintf("and %d more (-o json)", len(lines)-most))
+	return text
+}
+
+// aligned writes rows of cells in columns; one that is empty throughout is left out.
+func aligned(rows [][]string) string {
+	wide := map[int]int{}
+	for _, row := range rows {
+		for i, cell := range row {
+			wide[i] = max(wide[i], len([]rune(cell)))
+		}
 	}
-	b.WriteString(strings.Join(lines, "\n"))
-	q := made.Quality
-	fmt.Fprintf(&b, "\n\nExpected cost %s, in the worst tenth of futures %s (discounted) · gap %.2f%% · %.0f s · %s\n", modelMoney(q.Expected), modelMoney(q.CVaR),
-		100*q.Gap, took.Seconds(), made.ID)
+	var b strings.Builder
+	for _, row := range rows {
+		line := ""
+		for i, cell := range row {
+			if wide[i] > 0 {
+				line += "  " + cell + strings.Repeat(" ", wide[i]-len([]rune(cell)))
+			}
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
 	return b.String()
+}
+
+// worthWords says what a decision is worth, as far as two plans tell.
+func worthWords(d plan.Decision) string {
+	if math.Abs(*d.Worth) <= d.Within {
+		return "as good as not, within " + modelMoney(d.Within)
+	}
+	return fmt.Sprintf("worth %s ± %s", modelMoney(*d.Worth), modelMoney(d.Within))
 }
 
 func planAfter(made *plan.Plan, report string) string {
@@ -114,32 +205,99 @@ func planAfter(made *plan.Plan, report string) string {
 		}
 		b.WriteString("\n")
 	}
+	for _, line := range planIfs(made) {
+		b.WriteString(line + "\n")
+	}
+	b.WriteString("\n" + planMoney(made))
+	if report != "" {
+		fmt.Fprintf(&b, "Report: %s     ", report)
+	}
+	fmt.Fprintf(&b, "Under shocks? yard stress %s     What would leaving cost? yard leverage %s\n", made.ID, made.ID)
+	return b.String()
+}
+
+// planIfs says what differs in some futures, under other reported values, and
+// what the model leaves out.
+func planIfs(made *plan.Plan) []string {
+	var lines, order []string
+	where := map[string][]string{}
 	for _, f := range made.Futures {
-		for _, breach := range f.Breaches {
-			fmt.Fprintf(&b, "If %s: breach of %s\n", f.Name, breach)
+		for _, what := range append(slices.Clone(f.Breaches), unservedWords(f)...) {
+			if where[what] == nil {
+				order = append(order, what)
+			}
+			where[what] = append(where[what], f.Name)
 		}
+	}
+	for _, what := range order {
+		lines = append(lines, fmt.Sprintf("Broken in %d of %d futures (%s): %s", len(where[what]), len(made.Futures), strings.Join(where[what], ", "), what))
 	}
 	for _, v := range made.Variants {
 		if v.Taken {
 			continue
 		}
-		text := "the decisions stay"
-		if len(v.Changes) > 0 {
-			text = strings.Join(v.Changes, "; ")
-		}
-		if v.Error != "" {
-			text = "there is no plan"
-		}
-		fmt.Fprintf(&b, "If %s is %s (%s): %s\n", v.Figure, v.Value, v.Source, text)
+		lines = append(lines, fmt.Sprintf("If %s is %s (%s): %s", v.Figure, v.Value, v.Source, variantWords(made, v)))
 	}
 	for _, note := range made.Notes {
-		fmt.Fprintf(&b, "Note: %s\n", note)
+		lines = append(lines, "Note: "+note)
 	}
-	fmt.Fprintf(&b, "\nBilling says %s for the likeliest future; the model %s (%+.2f%% in expectation).\n", made.Futures[0].Spend.Short(),
-		modelMoney(made.Futures[0].Modelled), 100*made.Quality.Difference)
-	if report != "" {
-		fmt.Fprintf(&b, "Report: %s.  ", report)
+	return lines
+}
+
+func unservedWords(f plan.Future) []string {
+	var names []string
+	for _, u := range f.Unserved {
+		if words := u.Demand + " is not served in full"; !slices.Contains(names, words) {
+			names = append(names, words)
+		}
 	}
-	fmt.Fprintf(&b, "What would leaving cost? yard leverage %s\n", made.ID)
+	return names
+}
+
+func variantWords(made *plan.Plan, v plan.Variant) string {
+	if v.Error != "" {
+		return "there is no plan"
+	}
+	text := "the decisions stay"
+	if len(v.Changes) > 0 {
+		text = strings.Join(v.Changes, "; ")
+	}
+	switch more := v.Objective - made.Quality.Objective; {
+	case math.Abs(more) <= made.Quality.Gap*math.Abs(made.Quality.Objective):
+		return text + "; costs the same within the gap"
+	case more > 0:
+		return fmt.Sprintf("%s; costs %s more", text, modelMoney(more))
+	default:
+		return fmt.Sprintf("%s; costs %s less", text, modelMoney(-more))
+	}
+}
+
+// planMoney is the plan's cost, cash and how far billing agrees.
+func planMoney(made *plan.Plan) string {
+	var b strings.Builder
+	q := made.Quality
+	fmt.Fprintf(&b, "Expected cost %s (discounted)", modelMoney(q.Expected))
+	if len(made.Futures) > 1 {
+		fmt.Fprintf(&b, ", %s in the worst futures (CVaR)", modelMoney(q.CVaR))
+	}
+	b.WriteString(".\n")
+	if low := made.Futures[0].CashLow; low != nil {
+		fmt.Fprintf(&b, "Cash is lowest in %s: %s%s.\n", low.Period, modelMoney(low.Amount), shortestRunway(made))
+	}
+	fmt.Fprintf(&b, "Billing says %s if %s; the model %s (%+.2f%% over all futures).\n", made.Futures[0].Spend.Short(), made.Futures[0].Name,
+		modelMoney(made.Futures[0].Modelled), 100*q.Difference)
 	return b.String()
+}
+
+func shortestRunway(made *plan.Plan) string {
+	var worst *plan.Year
+	for i := range made.Years {
+		if y := &made.Years[i]; y.Runway != nil && (worst == nil || *y.Runway < *worst.Runway) {
+			worst = y
+		}
+	}
+	if worst == nil {
+		return ", and grows each year"
+	}
+	return fmt.Sprintf("; shortest runway %.0f months, at the end of %d", *worst.Runway, worst.Year)
 }

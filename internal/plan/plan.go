@@ -77,7 +77,8 @@ type Decision struct {
 	What    string    `json:"what"`
 	Size    float64   `json:"size,omitempty"`
 	At      time.Time `json:"at"`
-	Worth   *float64  `json:"worth,omitempty"` // what the other choice would cost more, discounted
+	Worth   *float64  `json:"worth,omitempty"`        // what the other choice would cost more, discounted
+	Within  float64   `json:"worth_within,omitempty"` // the worth is a difference of two plans: the sum of their gaps
 	Reasons []string  `json:"reasons"`
 }
 
@@ -96,6 +97,7 @@ type Future struct {
 	Periods     []PeriodResult `json:"periods"`
 	Unserved    []Unserved     `json:"unserved,omitempty"`
 	Breaches    []string       `json:"breaches,omitempty"`
+	Vested      []Vested       `json:"vested,omitempty"`
 	Broken      []string       `json:"broken,omitempty"` // limits that a stress broke
 }
 
@@ -110,6 +112,14 @@ type Unserved struct {
 	Demand string  `json:"demand"`
 	Period string  `json:"period"`
 	Units  float64 `json:"units"`
+}
+
+// Vested is a tranche of a warrant that vests.
+type Vested struct {
+	Warrant string  `json:"warrant"`
+	Period  string  `json:"period"`
+	Shares  float64 `json:"shares"`
+	Value   float64 `json:"value"` // over the strike, the part that counts as a gain
 }
 
 // PeriodResult is one period of a future.

@@ -21,6 +21,9 @@ func Solve(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*plan.
 	if err != nil {
 		return nil, err
 	}
+	if a, err = p.prune(ctx, solver, a, o); err != nil {
+		return nil, err
+	}
 	return a.plan(ctx, solver)
 }
 
@@ -125,6 +128,11 @@ func (a *answer) future(s int, first *decided) (*plan.Future, error) {
 	for _, b := range r.breaches {
 		if a.Values[b.v] > 0.5 {
 			out.Breaches = append(out.Breaches, b.label+" in "+a.Periods[b.period].Label())
+		}
+	}
+	for _, v := range r.vested {
+		if a.Values[v.v] > 0.5 {
+			out.Vested = append(out.Vested, plan.Vested{Warrant: v.label, Period: a.Periods[v.period].Label(), Shares: v.shares, Value: v.value[v.period]})
 		}
 	}
 	for _, slack := range r.slacks {

@@ -42,6 +42,9 @@ func Make(ctx context.Context, solver lp.Solver, r Request) (*plan.Plan, error) 
 		return nil, err
 	}
 	made.Source, made.Figures, made.Parent = string(r.Text), r.Choice.Figures, r.Parent
+	if err := p.weigh(ctx, solver, made, r.Options); err != nil {
+		return nil, err
+	}
 	if err := r.vary(ctx, solver, made); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/plan"
@@ -37,61 +38,219 @@ func (a *answer) decisions(first *decided, binding []plan.Binding) []plan.Decisi
 	}
 	for i, b := range a.ports {
 		if first.Port[i] > 0.5 {
-			all = append(all, plan.Decision{Action: plan.Port, What: b.model + " to " + b.family, Size: 1, At: a.Periods[b.period].From,
-				Reasons: []string{fmt.Sprintf("costs %s, ready %s", money(b.cost), b.ready.Format(time.DateOnly))}})
+			all = append(all, plan.Decision{Action: plan.Port, What: b.model + " to " + b.family, Size: 1, At: a.Periods[b.period].From, Reasons: a.portReasons(b)})
 		}
 	}
 	return all
+}
+
+// portReasons says what a port costs, and what it carries in the first future,
+// or in the one in which it carries the most.
+func (a *answer) portReasons(b port) []string {
+	const little = 0.01
+	best, where := a.portCarries(0, b), a.futures[0].name
+	for s := 1; s < len(a.recourse) && best < little; s++ {
+		if share := a.portCarries(s, b); share > best {
+			best, where = share, a.futures[s].name
+		}
+	}
+	return []string{
+		fmt.Sprintf("costs %s, ready %s", money(b.cost), b.ready.Format(time.DateOnly)),
+		fmt.Sprintf("then carries %s of %s if %s", percent2(best), b.model, where),
+	}
+}
+
+// portCarries is the part of a model's work on a family once it is ready there.
+func (a *answer) portCarries(s int, b port) float64 {
+	r := a.recourse[s]
+	moved, done := 0.0, 0.0
+	for w, work := range a.works {
+		if work.Model != b.model {
+			continue
+		}
+		for g, group := range a.groups {
+			for t, period := range a.Periods {
+				if v := r.placed[w][g][t]; v != none {
+					units := a.Values[v] * r.eta(w, g, t) * period.Part(b.ready, a.end) * period.Hours()
+					done += units
+					if group.family == b.family {
+						moved += units
+					}
+				}
+			}
+		}
+	}
+	if done == 0 {
+		return 0
+	}
+	return moved / done
+}
+
+// percent2 is a share for people: whole percents, but for small ones.
+func percent2(share float64) string {
+	if share > 0 && share < 0.01 {
+		return fmt.Sprintf("%.1g%%", 100*share)
+	}
+	return fmt.Sprintf("%.0f%%", 100*share)
 }
 
 // reasons says what a contract gives and asks in the first future.
 func (a *answer) reasons(d int, first *decided, binding []plan.Binding) []string {
-	var all []string
 	r, name := a.recourse[0], a.deals[d].Contract
-	nodes, saved := 0.0, 0.0
-	for _, c := range r.columns {
-		o := a.offers[a.lines[c.line].offer]
-		if c.deal == d || o.deal == name {
-			hours := a.Values[c.v] * a.Periods[c.period].Hours()
-			nodes += hours
-			saved += hours * (c.list - c.rate)
-		}
+	if first.Sign[d] < 0.5 {
+		return []string{"nothing that it gives is worth what it asks in these futures (yard leverage says at what figure it would be)"}
 	}
-	if nodes > 0.5 {
-		all = append(all, fmt.Sprintf("serves %s node-hours in %s", grouped(nodes), r.f.name))
-	}
-	for _, s := range r.shorts {
-		if owed := a.Values[s.v] * s.price * a.scale; s.deal == d && owed > 0.5 {
-			all = append(all, fmt.Sprintf("%s of %s in %s: %s", s.kind, s.label, a.Periods[s.period].Label(), money(owed)))
-		}
+	all := append(a.carried(d), a.given(name)...)
+	all = append(all, a.owed(d)...)
+	if k := r.f.terms[d]; k != nil {
+		all = append(all, a.freeAtMargin(d, k, first.Size[d])...)
 	}
 	for _, b := range binding {
-		if len(b.Subject) > len(name) && b.Subject[:len(name)+1] == name+"/" {
+		if strings.HasPrefix(b.Subject, name+"/") {
 			all = append(all, b.Words)
 		}
 	}
-	if first.Sign[d] < 0.5 && len(all) == 0 {
-		all = append(all, "nothing that it gives is worth what it asks in these futures (yard leverage says at what figure it would be)")
-	}
-	if k := r.f.terms[d]; first.Sign[d] > 0.5 && k != nil {
-		all = append(all, a.freeAtMargin(d, k)...)
+	if len(all) == 0 {
+		all = append(all, "asks for nothing that is not used anyway")
 	}
 	return all
 }
 
-// freeAtMargin says where a floor is not met, so that more usage costs nothing.
-func (a *answer) freeAtMargin(d int, k *terms) []string {
-	var all []string
-	r := a.recourse[0]
+// carried is the part of all chip-hours that a contract's prices, commitments
+// and offers serve.
+func (a *answer) carried(d int) []string {
+	r, name := a.recourse[0], a.deals[d].Contract
+	own, all, nodes := 0.0, 0.0, 0.0
+	for _, c := range r.columns {
+		o := a.offers[a.lines[c.line].offer]
+		hours := a.Values[c.v] * a.Periods[c.period].Hours()
+		all += hours * float64(o.Chips)
+		if c.deal == d || o.deal == name || a.floored(d, c.line) {
+			own += hours * float64(o.Chips)
+			nodes += hours
+		}
+	}
+	if nodes < 0.5 {
+		return nil
+	}
+	return []string{fmt.Sprintf("carries %s of chip-hours (%s node-hours) if %s", percent2(own/all), short(nodes), r.f.name)}
+}
+
+// floored reports whether usage of a line counts towards a contract's floors.
+func (a *answer) floored(d, line int) bool {
+	k := a.recourse[0].f.terms[d]
+	if k == nil {
+		return false
+	}
 	for _, f := range k.floors {
-		for _, s := range r.shorts {
-			if s.deal == d && s.label == f.label && a.Values[s.v]*a.scale > 1 {
-				all = append(all, fmt.Sprintf("the floor %s is not met in the window to %s: more usage there is free at the margin up to %s",
-					f.label, a.Periods[s.period].Label(), money(a.Values[s.v]*a.scale)))
+		if f.lines[line] {
+			return true
+		}
+	}
+	return false
+}
+
+// given is what a contract brings beside capacity: money and shares.
+func (a *answer) given(name string) []string {
+	var all []string
+	if f := a.Portfolio.Financing; f != nil {
+		for _, inflow := range f.Inflows {
+			if t := a.periodAt(inflow.At.Time); inflow.Requires == name && t >= 0 {
+				all = append(all, fmt.Sprintf("brings %s (%s)", money(float(inflow.Amount)), inflow.Name))
 			}
 		}
 	}
+	sum, tranches := 0.0, 0
+	for _, v := range a.recourse[0].vested {
+		if strings.HasPrefix(v.label, name+"/") && a.Values[v.v] > 0.5 {
+			sum += v.value[v.period]
+			tranches++
+		}
+	}
+	if tranches > 0 {
+		all = append(all, fmt.Sprintf("%d of its tranches of shares vest, worth %s", tranches, money(sum)))
+	}
 	return all
+}
+
+// owed sums up what is paid for and not used.
+func (a *answer) owed(d int) []string {
+	sums, when := map[string]float64{}, map[string][]string{}
+	var order []string
+	for _, s := range a.recourse[0].shorts {
+		if owed := a.Values[s.v] * s.price * a.scale; s.deal == d && owed > 0.5 {
+			key := s.kind + " of " + s.label
+			if sums[key] == 0 {
+				order = append(order, key)
+			}
+			sums[key] += owed
+			when[key] = append(when[key], a.Periods[s.period].Label())
+		}
+	}
+	var all []string
+	for _, key := range order {
+		all = append(all, fmt.Sprintf("pays %s for nothing, the %s (%s)", money(sums[key]), key, strings.Join(when[key], ", ")))
+	}
+	return all
+}
+
+// freeAtMargin says of the first window of each floor that steers usage how many
+// nodes it makes free at the margin: those paid for in any case.
+func (a *answer) freeAtMargin(d int, k *terms, size float64) []string {
+	var all []string
+	r := a.recourse[0]
+	for i := range k.floors {
+		f := &k.floors[i]
+		for _, w := range f.windows {
+			floor, used := w.amount*size, 0.0
+			byOffer := map[int]float64{}
+			for _, c := range r.columns {
+				part, inside := w.part[c.period]
+				if !inside || !f.lines[c.line] || c.rate <= 0 {
+					continue
+				}
+				hours := a.Values[c.v] * part * a.Periods[c.period].Hours()
+				used += hours * c.rate
+				byOffer[a.lines[c.line].offer] += hours
+			}
+			if floor <= 0 || used > floor*(1+1e-3) {
+				continue
+			}
+			most := -1
+			for o := range a.offers {
+				if hours := byOffer[o]; hours > 0 && (most < 0 || hours > byOffer[most]) {
+					most = o
+				}
+			}
+			if most < 0 {
+				break
+			}
+			hours := 0.0
+			for _, t := range sortedPeriods(w.part) {
+				hours += w.part[t] * a.Periods[t].Hours()
+			}
+			all = append(all, fmt.Sprintf("the floor of %s to %s makes the first %s %s nodes free at the margin", money(floor), w.end.Format("2006-01"),
+				grouped(byOffer[most]/hours), a.offers[most].Name))
+			break
+		}
+	}
+	return all
+}
+
+// short is a large count for people.
+func short(x float64) string {
+	for _, unit := range []struct {
+		size float64
+		name string
+	}{{1e12, "T"}, {1e9, "B"}, {1e6, "M"}, {1e4, "k"}} {
+		if x >= unit.size {
+			if unit.size == 1e4 {
+				return fmt.Sprintf("%.0fk", x/1e3)
+			}
+			return fmt.Sprintf("%.1f%s", x/unit.size, unit.name)
+		}
+	}
+	return fmt.Sprintf("%.0f", x)
 }
 
 // binding sums up the shadow prices of constraints by what they are about.

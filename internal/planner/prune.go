@@ -1,0 +1,59 @@
+package planner
+
+import (
+	"context"
+	"slices"
+
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/lp"
+)
+
+// prune drops decisions that do not pay. A search that stops within its gap may
+// leave some that cost less than that gap: a port that carries nothing looks
+// foolish to who signs it. The bound stays: no plan costs less.
+func (p *Problem) prune(ctx context.Context, solver lp.Solver, a *answer, o Options) (*answer, error) {
+	if !a.lp.HasIntegers() || relative(a.Objective, a.Bound) < 1e-9 {
+		return a, nil
+	}
+	o.Progress, o.Start = nil, nil
+	best, first := a, a.first(a.Values)
+	for _, drop := range p.droppable(a, first) {
+		less := *first
+		less.Sign, less.Size, less.Buy, less.Port = slices.Clone(first.Sign), slices.Clone(first.Size), slices.Clone(first.Buy), slices.Clone(first.Port)
+		drop(&less)
+		other, err := p.ask(ctx, solver, question{weighted: true, hold: &less}, o)
+		if fault.Is(err, fault.Conflict) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if other.Objective < best.Objective {
+			best, first = other, &less
+		}
+	}
+	best.Bound = a.Bound
+	best.Gap = relative(best.Objective, best.Bound)
+	return best, nil
+}
+
+// droppable lists the ways to decide one thing less.
+func (p *Problem) droppable(a *answer, first *decided) []func(*decided) {
+	var all []func(*decided)
+	for i, d := range p.deals {
+		if !d.fixed && first.Sign[i] > 0.5 {
+			all = append(all, func(d *decided) { d.Sign[i], d.Size[i] = 0, 0 })
+		}
+	}
+	for i := range a.buys {
+		if first.Buy[i] > 0 {
+			all = append(all, func(d *decided) { d.Buy[i] = 0 })
+		}
+	}
+	for i := range a.ports {
+		if first.Port[i] > 0.5 {
+			all = append(all, func(d *decided) { d.Port[i] = 0 })
+		}
+	}
+	return all
+}
