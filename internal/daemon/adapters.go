@@ -8,12 +8,10 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/engine/local"
 	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/store/sqlite"
 )
-
-// localSite is this machine.
-const localSite = "local"
 
 // shimSubcommand is how this binary runs a gang for the local engine.
 const shimSubcommand = "shim"
@@ -29,16 +27,18 @@ func openStore(ctx context.Context, stateDir string) (store.Store, error) {
 
 func databasePath(stateDir string) string { return filepath.Join(stateDir, "state.db") }
 
-// engines lists every engine, by site, and the kind of each.
-func engines(stateDir string) (map[string]engine.Engine, map[string]string, error) {
+// openLocal makes the engine of this machine.
+func openLocal(stateDir string) (engine.Engine, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, nil, fault.Wrap(fault.Internal, err, "finding this program's own file")
+		return nil, fault.Wrap(fault.Internal, err, "finding this program's own file")
 	}
-	byName := map[string]engine.Engine{
-		localSite: local.New(filepath.Join(stateDir, "local"), []string{self, shimSubcommand}, local.System),
-	}
-	return byName, map[string]string{localSite: "local"}, nil
+	return local.New(filepath.Join(stateDir, "local"), []string{self, shimSubcommand}, local.System), nil
+}
+
+// openSite makes the engine of a site that a file describes.
+func openSite(s *site.Site) (engine.Engine, error) {
+	return nil, fault.Newf(fault.Invalid, "engine %s is not part of this yard", s.Engine)
 }
 
 // Restore puts a backup in the place of a state directory's store. It is

@@ -20,7 +20,6 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/clock"
 	"github.com/switchyard-ai/switchyard/internal/config"
 	"github.com/switchyard-ai/switchyard/internal/fault"
-	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/reconcile"
 	"github.com/switchyard-ai/switchyard/internal/server"
 	"github.com/switchyard-ai/switchyard/internal/store"
@@ -43,6 +42,7 @@ type Daemon struct {
 	options  Options
 	lock     *flock.Flock
 	store    store.Store
+	sites    *reconcile.Sites
 	loop     *reconcile.Loop
 	server   *http.Server
 	token    string
@@ -91,20 +91,13 @@ func (d *Daemon) open(ctx context.Context) error {
 	if d.store, err = openStore(ctx, dir); err != nil {
 		return err
 	}
-	byName, kinds, err := engines(dir)
+	here, err := openLocal(dir)
 	if err != nil {
 		return err
 	}
-	err = d.store.Update(ctx, func(tx store.Tx) error {
-		for name, kind := range kinds {
-			if err := tx.PutSite(fleet.Site{Name: name, Engine: kind}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil && !fault.Is(err, fault.Transient) {
-		return err // a full disk must not keep yard from starting
+	d.sites = reconcile.NewSites(reconcile.SitesOptions{Store: d.store, Local: here, Open: openSite, Log: d.options.Log})
+	if err := d.sites.Load(ctx); err != nil {
+		return err
 	}
 	offers, err := catalog.Load()
 	if err != nil {
@@ -114,15 +107,15 @@ func (d *Daemon) open(ctx context.Context) error {
 	metrics := server.NewMetrics(d.store)
 	checkpoints := func(run string) string { return filepath.Join(dir, "checkpoints", run) }
 	d.loop = reconcile.New(reconcile.Options{
-		Store: d.store, Engines: byName, EngineNames: kinds, Clock: clock.System, Log: d.options.Log,
+		Store: d.store, Sites: d.sites, Clock: clock.System, Log: d.options.Log,
 		Policy: d.policy(), Parse: d.parse, Secret: secretsIn(filepath.Join(dir, "secrets")),
-		Price: pricer(d.options.Config.LocalRate, likeIn(offers)), Random: random, Checkpoints: checkpoints,
+		Price: pricer(d.options.Config.LocalRate, offers), Random: random, Checkpoints: checkpoints,
 		Merit: meritIn(market), Budgets: d.options.Config.Budgets,
 		Interval: d.options.Config.Interval, SweepEvery: sweepEvery, PoolsEvery: poolsEvery,
 		Crash: crasher(os.Getenv(crashVariable)), Passed: metrics.Passed,
 	})
 	return d.serve(server.Services{
-		Store: d.store, Loop: d.loop, Engines: byName, EngineNames: kinds, Clock: clock.System, Log: d.options.Log,
+		Store: d.store, Loop: d.loop, Sites: d.sites, Clock: clock.System, Log: d.options.Log,
 		Checkpoints: checkpoints, Version: d.options.Version, PID: os.Getpid(), Metrics: metrics.Handler(), Touched: d.touch,
 		Quote: d.quote(market),
 	})
@@ -263,8 +256,11 @@ func (d *Daemon) Stop() error {
 
 func (d *Daemon) release() error {
 	var err error
+	if d.sites != nil {
+		err = d.sites.Close()
+	}
 	if d.store != nil {
-		err = d.store.Close()
+		err = errors.Join(err, d.store.Close())
 	}
 	return errors.Join(err, d.lock.Unlock())
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/reconcile"
+	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/store/sqlite"
 	"github.com/switchyard-ai/switchyard/internal/units"
@@ -135,20 +136,20 @@ func TestThisMachineIsPriced(t *testing.T) {
 	}
 	own := units.MustRate("0.5", units.USD)
 	host := fleet.Pool{Provider: "local", Family: "cpu", Chip: "cpu", ChipsPerNode: 1, Cores: 2}
-	if got := pricer(&own, likeIn(offers))(host); got.Imputed || got.Rate.Cmp(own) != 0 {
+	if got := pricer(&own, offers)(host, nil); got.Imputed || got.Rate.Cmp(own) != 0 {
 		t.Errorf("own price: %+v", got)
 	}
-	two := pricer(nil, likeIn(offers))(host)
+	two := pricer(nil, offers)(host, nil)
 	host.Cores = 3
-	three := pricer(nil, likeIn(offers))(host)
+	three := pricer(nil, offers)(host, nil)
 	if !two.Imputed || two.Rate.Sign() <= 0 || three.Rate.Cmp(two.Rate) <= 0 || !strings.Contains(three.RateSource, "3 of 4 vCPUs") {
 		t.Errorf("imputed prices: %s from %s, %s from %s", two.Rate, two.RateSource, three.Rate, three.RateSource)
 	}
-	gpu := pricer(nil, likeIn(offers))(fleet.Pool{Provider: "local", Family: "cuda", Chip: "H100", ChipsPerNode: 4})
+	gpu := pricer(nil, offers)(fleet.Pool{Provider: "local", Family: "cuda", Chip: "H100", ChipsPerNode: 4}, nil)
 	if gpu.Rate.Cmp(units.MustRate("4", units.USD)) < 0 || !gpu.Imputed {
 		t.Errorf("four H100: %s from %s", gpu.Rate, gpu.RateSource)
 	}
-	if odd := pricer(nil, likeIn(offers))(fleet.Pool{Provider: "local", Family: "cuda", Chip: "nothing"}); !strings.Contains(odd.RateSource, "set local_rate") {
+	if odd := pricer(nil, offers)(fleet.Pool{Provider: "local", Family: "cuda", Chip: "nothing"}, nil); !strings.Contains(odd.RateSource, "set local_rate") {
 		t.Errorf("an unknown chip: %+v", odd)
 	}
 }
@@ -210,9 +211,11 @@ func BenchmarkTick(b *testing.B) {
 			fill(b, state, live, 10_000, now)
 			loop := reconcile.New(reconcile.Options{
 				Store: state, Clock: func() time.Time { return now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-				Engines:     map[string]engine.Engine{"local": steady{status: engine.Status{State: engine.Running, Started: now}}},
-				EngineNames: map[string]string{"local": "local"}, Policy: reconcile.DefaultPolicy(), Parse: workload.Parse,
-				Price: func(p fleet.Pool) fleet.Pool { return p }, Checkpoints: func(string) string { return "" },
+				Sites: reconcile.NewSites(reconcile.SitesOptions{
+					Store: state, Local: steady{status: engine.Status{State: engine.Running, Started: now}},
+				}),
+				Policy: reconcile.DefaultPolicy(), Parse: workload.Parse,
+				Price: func(p fleet.Pool, _ *site.Site) fleet.Pool { return p }, Checkpoints: func(string) string { return "" },
 				SweepEvery: time.Hour, PoolsEvery: time.Hour,
 			})
 			for b.Loop() {

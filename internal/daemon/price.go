@@ -3,19 +3,25 @@ package daemon
 import (
 	"fmt"
 	"math/big"
+	"strings"
 
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/chip"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
-// pricer sets the rate of this machine's pools: the user's, or an imputed one,
-// flagged, at what a like instance rents for.
-func pricer(own *units.Rate, like func(fleet.Pool) (units.Rate, string)) func(fleet.Pool) fleet.Pool {
-	return func(pool fleet.Pool) fleet.Pool {
+// pricer sets the rate of pools. This machine's is the user's own, or an
+// imputed one, flagged, at what a like instance rents for. Elsewhere it is that
+// of the site's file, or else the catalog's; where neither has one the pool is
+// flagged and nothing is guessed.
+func pricer(own *units.Rate, offers *catalog.Catalog) func(fleet.Pool, *site.Site) fleet.Pool {
+	like := likeIn(offers)
+	return func(pool fleet.Pool, file *site.Site) fleet.Pool {
 		switch {
-		case pool.Provider != localSite:
+		case file != nil:
+			return priceElsewhere(pool, file, offers)
 		case own != nil:
 			pool.Rate, pool.Imputed, pool.RateSource = *own, false, "set by the user (local_rate)"
 		default:
@@ -24,6 +30,44 @@ func pricer(own *units.Rate, like func(fleet.Pool) (units.Rate, string)) func(fl
 		}
 		return pool
 	}
+}
+
+func priceElsewhere(pool fleet.Pool, file *site.Site, offers *catalog.Catalog) fleet.Pool {
+	pool.Imputed, pool.Unpriced = false, false
+	if declared := file.Pool(pool.Name); declared != nil && declared.Rate != nil {
+		pool.Rate, pool.RateSource = declared.Rate.Rate, "the site's file"
+		return pool
+	}
+	offer, why := offerOf(pool, offers)
+	if offer == nil {
+		pool.Rate, pool.Unpriced = units.MustRate("0", units.USD), true
+		pool.RateSource = why + "; give the pool a rate in the site's file"
+		return pool
+	}
+	pool.Rate, pool.RateSource = offer.Price, sourceOf(*offer)
+	return pool
+}
+
+// offerOf finds the offer that a pool's nodes are bought under, or says why
+// there is none.
+func offerOf(pool fleet.Pool, offers *catalog.Catalog) (*catalog.Offer, string) {
+	if pool.InstanceType == "" || pool.Provider == "" {
+		return nil, "no price is known: its instance type or provider is not"
+	}
+	kind, err := offers.Type(pool.Provider, pool.InstanceType)
+	if err != nil {
+		return nil, "no price is known: " + err.Error()
+	}
+	for _, offer := range offers.OffersOf(kind) {
+		if strings.EqualFold(offer.Region, pool.Region) && string(offer.Option) == pool.Option {
+			return &offer, ""
+		}
+	}
+	where := pool.Region
+	if where == "" {
+		where = "a region that is not known"
+	}
+	return nil, fmt.Sprintf("no price is known: the catalog has no %s offer of %s in %s", pool.Option, kind.Name, where)
 }
 
 // likeIn prices a machine by the cheapest like offer of the catalog: the same
@@ -54,9 +98,13 @@ func cheapestPerChip(c *catalog.Catalog, want *chip.Chip) *catalog.Offer {
 	return best
 }
 
+func sourceOf(offer catalog.Offer) string {
+	return fmt.Sprintf("%s %s in %s, %s, %s", offer.Type.Provider, offer.Type.Name, offer.Region, offer.Option, offer.AsOf)
+}
+
 // share is the price of part of an offer's instance, and where it is from.
 func share(offer catalog.Offer, held, all int, unit string) (units.Rate, string) {
-	source := fmt.Sprintf("%s %s in %s, %s, %s", offer.Type.Provider, offer.Type.Name, offer.Region, offer.Option, offer.AsOf)
+	source := sourceOf(offer)
 	if held == all {
 		return offer.Price, source
 	}

@@ -44,6 +44,9 @@ type Pool struct {
 	Ends     time.Time     `json:"ends,omitzero"` // when its capacity goes away; zero for never
 	Notice   time.Duration `json:"notice"`        // before Ends, from which on it drains; 0 is the default
 
+	Fault    string `json:"-"`        // why its site cannot be observed now: the rest is of before
+	Unpriced bool   `json:"unpriced"` // no price is known: the rate is zero and says nothing
+
 	// Interruptions is how often the site took away a gang in the Observed
 	// hours that gangs ran there: what a merit order counts on.
 	Interruptions int     `json:"interruptions,omitempty"`

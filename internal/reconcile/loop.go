@@ -13,26 +13,25 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/scheduler"
+	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
 
 // Options is what a loop works with. All fields are needed unless they say otherwise.
 type Options struct {
-	Store   store.Store
-	Engines map[string]engine.Engine // by site name
-	// EngineNames tells the kind of engine of a site: local, kubernetes or slurm.
-	EngineNames map[string]string
-	Clock       clock.Clock
-	Log         *slog.Logger
-	Policy      Policy
+	Store  store.Store
+	Sites  *Sites
+	Clock  clock.Clock
+	Log    *slog.Logger
+	Policy Policy
 
 	// Parse validates a workload file.
 	Parse func(file string, data []byte, now time.Time) (*workload.Workload, error)
 	// Secret returns the value of a secret by its name, as NAME/KEY.
 	Secret func(from string) (string, error)
-	// Price sets the rate of an observed pool.
-	Price func(fleet.Pool) fleet.Pool
+	// Price sets the rate of an observed pool; the file is nil for this machine.
+	Price func(pool fleet.Pool, file *site.Site) fleet.Pool
 	// Merit returns what a workload takes on a pool at the size that costs
 	// least there; false where it cannot be predicted. May be nil.
 	Merit func(w *workload.Workload, pool fleet.Pool) (scheduler.Prospect, bool)
@@ -40,8 +39,11 @@ type Options struct {
 	Budgets func() ([]*budget.Budget, error)
 	// Random returns fresh random bytes for IDs.
 	Random func(n int) []byte
-	// Checkpoints is the directory of a run's checkpoints.
+	// Checkpoints is the directory of a run's checkpoints on this machine.
 	Checkpoints func(run string) string
+	// CheckpointStore is where checkpoints are kept beyond the nodes of a site
+	// that names no store of its own, as a URL; "" for nowhere.
+	CheckpointStore string
 
 	Interval   time.Duration      // between passes when nothing kicks
 	SweepEvery time.Duration      // between searches for orphans
@@ -70,8 +72,9 @@ type Loop struct {
 	parsed   parsedRuns
 	spending spending
 	swept    time.Time
-	starting bool                     // a gang was about to begin in the last pass
-	stopped  map[string]time.Duration // the grace of the stop that this process sent, by key
+	starting bool // a gang was about to begin in the last pass
+	sent     stops
+	silent   silences
 }
 
 // New returns a loop that does nothing until Run or Tick.
@@ -88,7 +91,7 @@ func New(options Options) *Loop {
 	if options.Passed == nil {
 		options.Passed = func(Pass) {}
 	}
-	return &Loop{Options: options, kick: make(chan struct{}, 1), stopped: map[string]time.Duration{}}
+	return &Loop{Options: options, kick: make(chan struct{}, 1)}
 }
 
 // Kick asks for a pass soon. It never blocks.

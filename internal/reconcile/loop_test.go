@@ -15,6 +15,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/ledger"
+	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
@@ -45,11 +46,11 @@ func (r *rig) restart() {
 	policy := DefaultPolicy()
 	policy.Grace = time.Second
 	r.loop = New(Options{
-		Store: r.store, Engines: map[string]engine.Engine{"local": r.engine}, EngineNames: map[string]string{"local": "local"},
+		Store: r.store, Sites: NewSites(SitesOptions{Store: r.store, Local: r.engine, Log: slog.New(slog.DiscardHandler)}),
 		Clock: r.now, Log: slog.New(slog.DiscardHandler), Policy: policy,
 		Parse:  workload.Parse,
 		Secret: func(string) (string, error) { return "s3cret", nil },
-		Price:  func(p fleet.Pool) fleet.Pool { return p },
+		Price:  func(p fleet.Pool, _ *site.Site) fleet.Pool { return p },
 		Random: func(n int) []byte {
 			r.ids++
 			return []byte(fmt.Sprintf("%08d", r.ids))[8-n:]

@@ -5,16 +5,15 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/chip"
-	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/scheduler"
+	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/units"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
@@ -81,6 +80,19 @@ type option struct {
 	hourly    *big.Rat     // of all nodes
 	cost      units.Amount // of the whole run, where known
 	known     bool
+	unpriced  bool // nothing is known of what it costs
+}
+
+// rank puts pools with a prediction before those with a price alone, and those
+// without a price last.
+func (o option) rank() int {
+	switch {
+	case o.known:
+		return 0
+	case !o.unpriced:
+		return 1
+	}
+	return 2
 }
 
 // match finds the pools that can take a run in merit order, and says what
@@ -100,17 +112,20 @@ func (l *Loop) match(run fleet.Run, pools []fleet.Pool, now time.Time) scheduler
 	var options []option
 	for _, pool := range pools {
 		best, known := l.Merit(w, pool)
+		if known = known && !pool.Unpriced; !known {
+			best = scheduler.Prospect{}
+		}
 		candidate, obstacle := l.consider(w, pool, best.Nodes)
 		if obstacle != "" {
 			waiting.RuledOut = append(waiting.RuledOut, pool.ID()+": "+obstacle)
 			continue
 		}
 		hourly := new(big.Rat).Mul(pool.Rate.Rat(), big.NewRat(int64(candidate.Need.Nodes), 1))
-		options = append(options, option{candidate, hourly, best.Cost, known})
+		options = append(options, option{candidate, hourly, best.Cost, known, pool.Unpriced})
 	}
 	slices.SortStableFunc(options, func(a, b option) int {
-		if a.known != b.known {
-			return cmp.Compare(order(a.known), order(b.known))
+		if a.rank() != b.rank() {
+			return cmp.Compare(a.rank(), b.rank())
 		}
 		if a.known {
 			return cmp.Or(cmp.Compare(a.cost.Micros, b.cost.Micros), cmp.Compare(a.candidate.Pool, b.candidate.Pool))
@@ -124,20 +139,14 @@ func (l *Loop) match(run fleet.Run, pools []fleet.Pool, now time.Time) scheduler
 	return waiting
 }
 
-// order puts pools with a prediction before those without.
-func order(known bool) int {
-	if known {
-		return 0
-	}
-	return 1
-}
-
 // why says why an option stands where it does.
 func why(i int, options []option, pools []fleet.Pool) string {
 	o := options[i]
 	switch {
 	case len(options) == 1:
 		return fmt.Sprintf("the only connected pool with a %s variant", familyOf(pools, o.candidate.Pool))
+	case o.unpriced && i == 0:
+		return fmt.Sprintf("no price is known of the %d pools that can take it", len(options))
 	case i > 0:
 		return fmt.Sprintf("number %d of %d in merit order: those before it are full", i+1, len(options))
 	case o.known:
@@ -159,6 +168,9 @@ func familyOf(pools []fleet.Pool, id string) string {
 // take it. best is the size of least cost, 0 where it is not known; what the
 // file says goes first.
 func (l *Loop) consider(w *workload.Workload, pool fleet.Pool, best int) (scheduler.Candidate, string) {
+	if pool.Fault != "" {
+		return scheduler.Candidate{}, "cannot be reached now: " + pool.Fault
+	}
 	variant, ok := w.Variants[chip.Family(pool.Family)]
 	if !ok {
 		return scheduler.Candidate{}, fmt.Sprintf("needs a %s variant in the file", pool.Family)
@@ -186,8 +198,8 @@ func (l *Loop) consider(w *workload.Workload, pool fleet.Pool, best int) (schedu
 	if need := int64(variant.Memory) * int64(perNode); need > pool.Memory {
 		return scheduler.Candidate{}, fmt.Sprintf("has %d GB of memory a node and the run needs %d", pool.Memory>>30, need>>30)
 	}
-	if l.EngineNames[pool.Site] == localEngine && (len(variant.Command) == 0 || len(variant.Mounts) > 0) {
-		return scheduler.Candidate{}, "runs commands, without images and mounts"
+	if obstacle := l.foreign(variant, pool); obstacle != "" {
+		return scheduler.Candidate{}, obstacle
 	}
 	need := scheduler.Need{Nodes: nodes, Ranks: ranks}
 	if chip.Family(pool.Family) == chip.CPU {
@@ -196,8 +208,33 @@ func (l *Loop) consider(w *workload.Workload, pool fleet.Pool, best int) (schedu
 	return scheduler.Candidate{Pool: pool.ID(), Need: need}, ""
 }
 
-// localEngine is the engine that runs processes on this machine.
-const localEngine = "local"
+// foreign says what of a variant the engine of a pool does not run, or "".
+func (l *Loop) foreign(variant workload.Variant, pool fleet.Pool) string {
+	place, err := l.Sites.Find(pool.Site)
+	if err != nil {
+		return "is not connected"
+	}
+	switch site.Engine(place.Engine) {
+	case site.KubernetesEngine:
+		if variant.Image == "" {
+			return "runs images, and the variant has none"
+		}
+	case site.SlurmEngine:
+		if len(variant.Command) == 0 {
+			return "runs commands; images (Apptainer, pyxis) are not run there yet"
+		}
+		for _, mount := range variant.Mounts {
+			if mount.From != mount.Path {
+				return fmt.Sprintf("mounts nothing: %s must be there under its own path", mount.Path)
+			}
+		}
+	default:
+		if len(variant.Command) == 0 || len(variant.Mounts) > 0 {
+			return "runs commands, without images and mounts"
+		}
+	}
+	return ""
+}
 
 func ranksOn(variant workload.Variant, pool fleet.Pool, nodes int) int {
 	chips := pool.ChipsPerNode
@@ -205,44 +242,4 @@ func ranksOn(variant workload.Variant, pool fleet.Pool, nodes int) int {
 		chips = 0
 	}
 	return variant.Gang(nodes, chips)
-}
-
-// gang makes what the engine is asked to start for an attempt.
-func (l *Loop) gang(run fleet.Run, attempt fleet.Attempt, pool fleet.Pool) (engine.Gang, error) {
-	w, err := l.workload(run)
-	if err != nil {
-		return engine.Gang{}, err
-	}
-	family := chip.Family(pool.Family)
-	variant, ok := w.Variants[family]
-	if !ok {
-		return engine.Gang{}, fault.Newf(fault.Invalid, "no %s variant for pool %s", family, pool.ID())
-	}
-	env, secrets := map[string]string{}, map[string]string{}
-	for name, value := range variant.Env {
-		env[name] = value
-	}
-	for _, secret := range variant.Secrets {
-		value, err := l.Secret(secret.From)
-		if err != nil {
-			return engine.Gang{}, err
-		}
-		secrets[secret.Name] = value
-	}
-	env["YARD_RUN"] = run.ID
-	env["YARD_ATTEMPT"] = strconv.Itoa(attempt.Number)
-	env["YARD_EPOCH"] = strconv.Itoa(attempt.Epoch)
-	env["YARD_CHECKPOINT_DIR"] = l.Checkpoints(run.ID)
-	policy := w.CheckpointOf(family)
-	if policy.Every > 0 {
-		env["YARD_CHECKPOINT_EVERY"] = time.Duration(policy.Every).String()
-	}
-	if policy.Keep > 0 {
-		env["YARD_CHECKPOINT_KEEP"] = strconv.Itoa(policy.Keep)
-	}
-	return engine.Gang{
-		Key: attempt.Key(), Run: run.ID, Pool: pool.Name, Nodes: attempt.Nodes, Ranks: attempt.Ranks,
-		Command: variant.Command, Image: variant.Image, Dir: run.Dir, Env: env, Secrets: secrets,
-		LogCap: l.Policy.LogCap, Grace: l.Policy.Grace,
-	}, nil
 }

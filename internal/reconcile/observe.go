@@ -2,31 +2,70 @@ package reconcile
 
 import (
 	"context"
+	"maps"
+	"os"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/site"
 )
 
 // observe looks at every live attempt, and repeats what was asked for but may
 // not have happened: a start after a crash, a stop. What cannot be seen now is
-// left for the next pass.
+// left for the next pass. Sites are looked at side by side: one that is away
+// holds up no other.
 func (l *Loop) observe(ctx context.Context, w world) []sight {
-	var sights []sight
+	bySite := map[string][]fleet.Attempt{}
 	for _, attempt := range w.live {
-		eng, ok := l.Engines[attempt.Site]
-		if !ok {
-			l.Log.Warn("attempt on a site that is not connected", "run", attempt.Run, "attempt", attempt.Number, "site", attempt.Site)
-			continue
-		}
-		s, err := l.look(ctx, eng, w.runs[attempt.Run], attempt)
-		if err != nil {
-			l.Log.Warn("attempt cannot be observed", "run", attempt.Run, "attempt", attempt.Number, "error", err)
-			continue
-		}
-		sights = append(sights, s)
+		bySite[attempt.Site] = append(bySite[attempt.Site], attempt)
 	}
+	names := slices.Sorted(maps.Keys(bySite))
+	seen := make([][]sight, len(names))
+	var looking sync.WaitGroup
+	for i, name := range names[min(1, len(names)):] {
+		looking.Go(func() { seen[i+1] = l.observeSite(ctx, w, name, bySite[name]) })
+	}
+	if len(names) > 0 {
+		seen[0] = l.observeSite(ctx, w, names[0], bySite[names[0]])
+	}
+	looking.Wait()
+	return slices.Concat(seen...)
+}
+
+// giveUpAfter is how many looks in a row may fail until the rest of a site's
+// gangs is left for the next pass: the site is likely to be away.
+const giveUpAfter = 3
+
+func (l *Loop) observeSite(ctx context.Context, w world, name string, live []fleet.Attempt) []sight {
+	ctx, cancel := context.WithTimeout(ctx, observeFor)
+	defer cancel()
+	eng, err := l.Sites.Engine(name)
+	if err != nil {
+		if l.silent.news(name, err) {
+			l.Log.Warn("attempts on a site that cannot be reached", "site", name, "attempts", len(live), "error", err)
+		}
+		return nil
+	}
+	var sights []sight
+	failed := 0
+	for _, attempt := range live {
+		s, err := l.look(ctx, eng, w.runs[attempt.Run], attempt)
+		if l.silent.news(attempt.Key(), err) {
+			l.Log.Warn("attempt cannot be observed", "run", attempt.Run, "attempt", attempt.Number, "error", err)
+		}
+		if err == nil {
+			sights, failed = append(sights, s), 0
+			continue
+		}
+		if failed++; failed >= giveUpAfter && fault.Is(err, fault.Transient) {
+			break
+		}
+	}
+	l.silent.news(name, nil)
 	return sights
 }
 
@@ -83,7 +122,7 @@ func (l *Loop) grace(asked time.Duration) time.Duration {
 
 func (l *Loop) sendStop(ctx context.Context, eng engine.Engine, run fleet.Run, key string) error {
 	grace := l.grace(run.StopGrace)
-	if sent, ok := l.stopped[key]; ok && sent <= grace {
+	if l.sent.already(key, grace) {
 		return nil
 	}
 	l.Crash(pointStopSend)
@@ -91,8 +130,60 @@ func (l *Loop) sendStop(ctx context.Context, eng engine.Engine, run fleet.Run, k
 		return err
 	}
 	l.Crash(pointStopSent)
-	l.stopped[key] = grace
+	l.sent.remember(key, grace)
 	return nil
+}
+
+// stops remembers the grace of each stop that this process sent, by key.
+type stops struct {
+	mu    sync.Mutex
+	grace map[string]time.Duration
+}
+
+func (s *stops) already(key string, grace time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sent, ok := s.grace[key]
+	return ok && sent <= grace
+}
+
+func (s *stops) remember(key string, grace time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.grace == nil {
+		s.grace = map[string]time.Duration{}
+	}
+	s.grace[key] = grace
+}
+
+func (s *stops) forget(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.grace, key)
+}
+
+// silences remembers what was complained of, so that a site that is away is
+// not told of in every pass.
+type silences struct {
+	mu   sync.Mutex
+	last map[string]string
+}
+
+// news reports whether the failure of a subject differs from its last one. Nil
+// ends the subject's failures.
+func (s *silences) news(subject string, err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		delete(s.last, subject)
+		return false
+	}
+	if s.last == nil {
+		s.last = map[string]string{}
+	}
+	news := s.last[subject] != err.Error()
+	s.last[subject] = err.Error()
+	return news
 }
 
 // start asks the engine for the gang of a recorded attempt.
@@ -104,6 +195,11 @@ func (l *Loop) start(ctx context.Context, eng engine.Engine, run fleet.Run, atte
 	gang, err := l.gang(run, attempt, pool)
 	if err != nil {
 		return err
+	}
+	if attempt.Site == site.Local {
+		if err := os.MkdirAll(l.Checkpoints(run.ID), 0o755); err != nil {
+			l.Log.Warn("checkpoint directory cannot be made", "run", run.ID, "error", err)
+		}
 	}
 	l.Crash(pointStarting)
 	if err := eng.Start(ctx, gang); err != nil {

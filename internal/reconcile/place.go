@@ -2,10 +2,8 @@ package reconcile
 
 import (
 	"context"
-	"os"
 	"time"
 
-	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/scheduler"
 	"github.com/switchyard-ai/switchyard/internal/store"
@@ -76,6 +74,31 @@ func (l *Loop) snapshot(ctx context.Context) (scheduler.Snapshot, error) {
 // launch records the attempt and the decision first and starts the gang then:
 // a crash between leaves an attempt that the next pass starts under the same key.
 func (l *Loop) launch(ctx context.Context, placement scheduler.Placement) error {
+	release, ok := l.Sites.keep(placement.Pool.Site)
+	if !ok {
+		return nil // removed or drained since it was looked at
+	}
+	run, attempt, err := l.intend(ctx, placement)
+	release()
+	if err != nil || attempt.Number == 0 {
+		return err
+	}
+	l.Crash(pointRecorded)
+	l.Log.Info("run placed", "run", run.ID, "attempt", attempt.Number, "pool", attempt.Pool)
+	eng, err := l.Sites.Engine(attempt.Site)
+	if err == nil {
+		err = l.start(ctx, eng, run, attempt)
+	}
+	if err != nil {
+		// The next pass finds the attempt recorded and not started, and settles it.
+		l.Log.Warn("gang did not start", "run", run.ID, "attempt", attempt.Number, "error", err)
+	}
+	return nil
+}
+
+// intend records the attempt of a placement and why; attempt 0 is none, where
+// the run is no longer queued.
+func (l *Loop) intend(ctx context.Context, placement scheduler.Placement) (fleet.Run, fleet.Attempt, error) {
 	var run fleet.Run
 	var attempt fleet.Attempt
 	stale := false
@@ -105,23 +128,10 @@ func (l *Loop) launch(ctx context.Context, placement scheduler.Placement) error 
 		l.Crash(pointRecording)
 		return tx.AppendDecision(*decision(run, attempt.Created, "place", attempt.Pool, placement.Reasons...))
 	})
-	if err != nil || stale {
-		return err
+	if stale {
+		attempt = fleet.Attempt{}
 	}
-	l.Crash(pointRecorded)
-	l.Log.Info("run placed", "run", run.ID, "attempt", attempt.Number, "pool", attempt.Pool)
-	if err := os.MkdirAll(l.Checkpoints(run.ID), 0o755); err != nil {
-		l.Log.Warn("checkpoint directory cannot be made", "run", run.ID, "error", err)
-	}
-	eng, ok := l.Engines[attempt.Site]
-	if !ok {
-		return fault.Newf(fault.Internal, "placed on site %s, which has no engine", attempt.Site)
-	}
-	if err := l.start(ctx, eng, run, attempt); err != nil {
-		// The next pass finds the attempt recorded and not started, and settles it.
-		l.Log.Warn("gang did not start", "run", run.ID, "attempt", attempt.Number, "error", err)
-	}
-	return nil
+	return run, attempt, err
 }
 
 func newAttempt(run fleet.Run, p scheduler.Placement, number int, now time.Time) fleet.Attempt {

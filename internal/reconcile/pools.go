@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -16,55 +17,101 @@ import (
 // mean running its tools.
 type poolCache struct {
 	mu    sync.Mutex
-	sites map[string]sitePools
+	sites map[string]*sitePools
 }
 
+// of returns the entry of a site.
+func (c *poolCache) of(name string) *sitePools {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sites == nil {
+		c.sites = map[string]*sitePools{}
+	}
+	if c.sites[name] == nil {
+		c.sites[name] = &sitePools{}
+	}
+	return c.sites[name]
+}
+
+// sitePools is the last observation of a site. Its lock is held while the site
+// is looked at, so that nobody looks twice.
 type sitePools struct {
-	at    time.Time // monotonic
-	pools []fleet.Pool
-	err   error
+	mu         sync.Mutex
+	generation int
+	at         time.Time // monotonic
+	pools      []fleet.Pool
+	err        error
 }
 
 // Pools returns the priced pools of all sites, by ID. A site that cannot be
-// observed keeps its last pools.
+// observed keeps its last pools, marked with its fault.
 func (l *Loop) Pools(ctx context.Context) []fleet.Pool {
-	var all []fleet.Pool
-	for site := range l.Engines {
-		pools, _ := l.SitePools(ctx, site)
-		all = append(all, pools...)
+	places := l.Sites.List()
+	found := make([][]fleet.Pool, len(places))
+	var looking sync.WaitGroup
+	for i, place := range places {
+		looking.Go(func() { found[i], _ = l.SitePools(ctx, place.Name) })
 	}
+	looking.Wait()
+	all := slices.Concat(found...)
 	slices.SortFunc(all, func(a, b fleet.Pool) int { return strings.Compare(a.ID(), b.ID()) })
 	return all
 }
 
 // SitePools returns the priced pools of a site, and why they could not be
 // observed anew where that is so.
-func (l *Loop) SitePools(ctx context.Context, site string) ([]fleet.Pool, error) {
-	l.pools.mu.Lock()
-	defer l.pools.mu.Unlock()
-	last := l.pools.sites[site]
-	if last.err == nil && last.pools != nil && time.Since(last.at) < l.PoolsEvery {
-		return last.pools, nil
-	}
-	eng, ok := l.Engines[site]
-	if !ok {
-		return nil, fault.Newf(fault.NotFound, "no site %q is connected", site)
-	}
-	seen, err := eng.Pools(ctx)
+func (l *Loop) SitePools(ctx context.Context, name string) ([]fleet.Pool, error) {
+	place, err := l.Sites.Find(name)
 	if err != nil {
-		l.Log.Warn("pools cannot be observed", "site", site, "error", err)
-		last.err = err
-	} else {
-		last = sitePools{at: time.Now(), pools: make([]fleet.Pool, len(seen))}
-		for i, pool := range seen {
-			last.pools[i] = l.Price(pool)
+		return nil, err
+	}
+	last := l.pools.of(name)
+	last.mu.Lock()
+	defer last.mu.Unlock()
+	if last.generation != place.Generation {
+		last.generation, last.at, last.pools, last.err = place.Generation, time.Time{}, nil, nil
+	}
+	if last.at.IsZero() || time.Since(last.at) >= l.PoolsEvery {
+		l.observePools(ctx, name, last)
+	}
+	pools := make([]fleet.Pool, len(last.pools))
+	for i, pool := range last.pools {
+		pools[i] = l.dress(pool, place)
+		if last.err != nil {
+			pools[i].Fault = last.err.Error()
 		}
 	}
-	if l.pools.sites == nil {
-		l.pools.sites = map[string]sitePools{}
+	return pools, last.err
+}
+
+func (l *Loop) observePools(ctx context.Context, name string, last *sitePools) {
+	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	eng, err := l.Sites.Engine(name)
+	var seen []fleet.Pool
+	if err == nil {
+		seen, err = eng.Pools(ctx)
 	}
-	l.pools.sites[site] = last
-	return last.pools, last.err
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // the caller went away: nothing is known of the site
+	}
+	if last.at, last.err = time.Now(), err; err == nil {
+		last.pools = seen
+	}
+	if l.silent.news("pools of "+name, err) {
+		l.Log.Warn("pools cannot be observed", "site", name, "error", err)
+	}
+}
+
+// dress adds to an observed pool what its site's file says, and its price.
+func (l *Loop) dress(pool fleet.Pool, place Place) fleet.Pool {
+	pool.Draining = place.Draining
+	if place.File != nil {
+		if declared := place.File.Pool(pool.Name); declared != nil && declared.Ends != nil {
+			pool.Ends, pool.Notice = declared.Ends.Time, declared.NoticeOf()
+		}
+	}
+	return l.Price(pool, place.File)
 }
 
 // pool finds a pool by ID; one that is gone has no capacity.

@@ -43,7 +43,7 @@ func (l *Loop) record(ctx context.Context, sights []sight, pass *Pass) (freed bo
 		l.Crash(o.change.after())
 		l.tell(o)
 		if o.attempt.State.Final() {
-			delete(l.stopped, o.attempt.Key())
+			l.sent.forget(o.attempt.Key())
 			freed = true
 		}
 		if o.change == changeRequeued {

@@ -78,12 +78,41 @@ func (o outcome) exit(status engine.Status, best int64, now time.Time, policy Po
 		return o.stopped(now)
 	case drain && (status.Stopped || status.ExitCode != 0):
 		return o.drained(why)
+	case status.Preempted:
+		return o.preempted(best, now, policy)
+	case status.Invalid:
+		o.attempt.State = fleet.AttemptFailed
+		if o.attempt.Exit == 0 {
+			o.run.ExitCode = exitNotStarted
+		}
+		return o.end(changeFailed, fleet.Failed, o.attempt.Reason, now)
+	case status.Lost:
+		o.attempt.State = fleet.AttemptLost
+		return o.retry(best, now, policy)
 	case status.ExitCode == 0 && !status.Stopped:
 		o.attempt.State = fleet.AttemptSucceeded
 		return o.end(changeSucceeded, fleet.Succeeded, "", now)
 	}
 	o.attempt.State = fleet.AttemptFailed
 	return o.retry(best, now, policy)
+}
+
+// preempted queues a run again whose site took its attempt away: that is no
+// failure of its program, so none is counted.
+func (o outcome) preempted(best int64, now time.Time, policy Policy) outcome {
+	o.attempt.State = fleet.AttemptLost
+	why := join("preempted by the site", o.attempt.Reason)
+	o.attempt.Reason = why
+	o.decision = decision(o.run, now, "restart", o.attempt.Key(), why, o.resume(best), "it is not counted as a failure")
+	return o.requeue(now.Add(policy.wait(1)), why)
+}
+
+// resume says where a run goes on.
+func (o outcome) resume(best int64) string {
+	if step := max(best, o.attempt.Progress.CheckpointStep); step > 0 {
+		return fmt.Sprintf("from the checkpoint at step %d", step)
+	}
+	return "from the beginning: no checkpoint was reported"
 }
 
 // lose ends an attempt that the engine forgot. Its end is not known: usage is
@@ -147,11 +176,7 @@ func (o outcome) retry(best int64, now time.Time, policy Policy) outcome {
 		return o.end(changeFailed, fleet.Failed, o.attempt.Reason, now)
 	}
 	rest := policy.wait(o.run.Failures)
-	from := "from the beginning: no checkpoint was reported"
-	if step := max(best, o.attempt.Progress.CheckpointStep); step > 0 {
-		from = fmt.Sprintf("from the checkpoint at step %d", step)
-	}
-	o.decision = decision(o.run, now, "restart", o.attempt.Key(), o.attempt.Reason, from,
+	o.decision = decision(o.run, now, "restart", o.attempt.Key(), o.attempt.Reason, o.resume(best),
 		fmt.Sprintf("after %s: restart %d of %d", rest, o.run.Failures, policy.Restarts))
 	return o.requeue(now.Add(rest), o.attempt.Reason)
 }
@@ -199,6 +224,9 @@ func latest(times ...time.Time) time.Time {
 func join(a, b string) string {
 	if a == "" {
 		return b
+	}
+	if b == "" {
+		return a
 	}
 	return a + "; " + b
 }

@@ -42,8 +42,12 @@ func (l *Loop) sweepWhenDue(ctx context.Context) error {
 	if !l.swept.IsZero() && time.Since(l.swept) < l.SweepEvery {
 		return nil
 	}
-	for site, eng := range l.Engines {
-		if err := l.sweep(ctx, site, eng); err != nil {
+	for _, place := range l.Sites.List() {
+		eng, err := l.Sites.Engine(place.Name)
+		if err != nil {
+			continue // told when it was opened
+		}
+		if err := l.sweep(ctx, place.Name, eng); err != nil {
 			return err
 		}
 	}
@@ -56,6 +60,8 @@ func (l *Loop) sweepWhenDue(ctx context.Context) error {
 // the store: an attempt is recorded before it starts, so that every gang in
 // the list that is in order is in the store by then.
 func (l *Loop) sweep(ctx context.Context, site string, eng engine.Engine) error {
+	ctx, cancel := context.WithTimeout(ctx, observeFor)
+	defer cancel()
 	keys, err := eng.List(ctx)
 	if err != nil {
 		l.Log.Warn("gangs cannot be listed", "site", site, "error", err)
@@ -70,13 +76,13 @@ func (l *Loop) sweep(ctx context.Context, site string, eng engine.Engine) error 
 	}
 	for _, key := range keys {
 		attempt, ok := known[key]
-		switch {
+		switch old := l.Clock().Sub(attempt.Ended) > l.Policy.Retention; {
 		case !ok:
-			l.remove(ctx, eng, key, "the store does not know it")
+			l.remove(ctx, eng, key, "the store does not know it", true)
+		case attempt.State.Final() && old:
+			l.remove(ctx, eng, key, "it ended longer ago than logs are kept", true)
 		case attempt.State == fleet.AttemptLost:
-			l.remove(ctx, eng, key, "it was given up as lost")
-		case attempt.State.Final() && l.Clock().Sub(attempt.Ended) > l.Policy.Retention:
-			l.remove(ctx, eng, key, "it ended longer ago than logs are kept")
+			l.remove(ctx, eng, key, "it was given up as lost", false)
 		}
 	}
 	return nil
@@ -104,9 +110,9 @@ func (l *Loop) known(ctx context.Context, keys []string) (map[string]fleet.Attem
 	return known, err
 }
 
-// remove stops a gang that should not be and forgets it once it has ended; a
-// later sweep finishes what this one cannot.
-func (l *Loop) remove(ctx context.Context, eng engine.Engine, key, why string) {
+// remove stops a gang that should not be and, where asked to, forgets it once it
+// has ended; a later sweep finishes what this one cannot.
+func (l *Loop) remove(ctx context.Context, eng engine.Engine, key, why string, forget bool) {
 	status, err := eng.Observe(ctx, key)
 	switch {
 	case fault.Is(err, fault.Lost): // listed and yet not known: forgotten in part
@@ -117,7 +123,7 @@ func (l *Loop) remove(ctx context.Context, eng engine.Engine, key, why string) {
 		l.Log.Warn("stopping a gang that should not be", "key", key, "why", why)
 		l.Crash(pointOrphanStop)
 		err = eng.Stop(ctx, key, l.Policy.Grace)
-	case err == nil:
+	case err == nil && forget:
 		l.Log.Info("forgetting a gang", "key", key, "why", why)
 		l.Crash(pointOrphanForget)
 		err = eng.Forget(ctx, key)

@@ -71,9 +71,9 @@ func (s *server) logPart(ctx context.Context, in LogQuery) (*logAnswer, error) {
 	// The end is decided before reading: what a final attempt wrote is complete.
 	out.Attempt = attempt.Number
 	final := attempt.State.Final()
-	eng, ok := s.Engines[attempt.Site]
-	if !ok {
-		return nil, fault.Newf(fault.NotFound, "site %s is not connected", attempt.Site)
+	eng, err := s.Sites.Engine(attempt.Site)
+	if err != nil {
+		return nil, err
 	}
 	log, err := eng.Logs(ctx, attempt.Key(), in.Rank, in.Offset)
 	if fault.Is(err, fault.Lost) {

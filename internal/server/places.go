@@ -9,8 +9,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	v1 "github.com/switchyard-ai/switchyard/api/v1"
-	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/reconcile"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
@@ -29,29 +29,29 @@ func (s *server) listSites(ctx context.Context, _ *struct{}) (*body[v1.SiteList]
 		return nil, err
 	}
 	out := v1.SiteList{Sites: []v1.Site{}}
-	for name := range s.Engines {
-		out.Sites = append(out.Sites, s.site(ctx, name, live))
+	for _, place := range s.Sites.List() {
+		out.Sites = append(out.Sites, s.site(ctx, place, live))
 	}
-	slices.SortFunc(out.Sites, func(a, b v1.Site) int { return strings.Compare(a.Name, b.Name) })
 	return answer(out), nil
 }
 
 func (s *server) getSite(ctx context.Context, in *struct {
 	Name string `path:"name"`
 }) (*body[v1.Site], error) {
-	if _, ok := s.Engines[in.Name]; !ok {
-		return nil, fault.Newf(fault.NotFound, "no site %q is connected", in.Name)
+	place, err := s.Sites.Find(in.Name)
+	if err != nil {
+		return nil, err
 	}
 	live, err := s.live(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return answer(s.site(ctx, in.Name, live)), nil
+	return answer(s.site(ctx, place, live)), nil
 }
 
-func (s *server) site(ctx context.Context, name string, live []fleet.Attempt) v1.Site {
-	site := v1.Site{Name: name, Engine: s.EngineNames[name], Pools: []v1.Pool{}}
-	pools, err := s.Loop.SitePools(ctx, name)
+func (s *server) site(ctx context.Context, place reconcile.Place, live []fleet.Attempt) v1.Site {
+	site := v1.Site{Name: place.Name, Engine: place.Engine, Pools: []v1.Pool{}}
+	pools, err := s.Loop.SitePools(ctx, place.Name)
 	if err != nil {
 		site.Fault = err.Error()
 	}

@@ -164,9 +164,9 @@ func (s *server) history(ctx context.Context, in *RunPath) (*body[v1.History], e
 	}
 	out := v1.History{Points: []v1.Point{}}
 	for _, a := range attempts {
-		eng, ok := s.Engines[a.Site]
-		if !ok {
-			continue
+		eng, err := s.Sites.Engine(a.Site)
+		if err != nil {
+			continue // its site is gone, or cannot be opened now
 		}
 		points, err := eng.History(ctx, a.Key())
 		if fault.Is(err, fault.Lost) {

@@ -10,7 +10,6 @@ import (
 
 	v1 "github.com/switchyard-ai/switchyard/api/v1"
 	"github.com/switchyard-ai/switchyard/internal/clock"
-	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/reconcile"
 	"github.com/switchyard-ai/switchyard/internal/store"
 )
@@ -20,8 +19,7 @@ import (
 type Services struct {
 	Store       store.Store
 	Loop        *reconcile.Loop
-	Engines     map[string]engine.Engine // by site name
-	EngineNames map[string]string        // by site name: local, kubernetes or slurm
+	Sites       *reconcile.Sites
 	Clock       clock.Clock
 	Log         *slog.Logger
 	Checkpoints func(run string) string
