@@ -72,7 +72,7 @@ func (a *app) rootCommand() *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	root.AddCommand(a.shimCommand(), a.agentCommand(), a.versionCommand())
+	root.AddCommand(a.shimCommand(), a.agentCommand(), a.slurmCommand(), a.versionCommand())
 	checkArguments(root)
 	return root
 }

@@ -100,6 +100,9 @@ func (l *Lab) begin(ctx context.Context) error {
 	return nil
 }
 
+// Conf is the configuration file of the cluster.
+func (l *Lab) Conf() string { return l.path("slurm.conf") }
+
 // Env is the environment of a client of the cluster, as KEY=VALUE.
 func (l *Lab) Env() []string {
 	return append(os.Environ(), "SLURM_CONF="+l.path("slurm.conf"))
