@@ -37,6 +37,16 @@ type Book struct {
 
 	residueIndex map[residueKey]int
 	residueLines []residueKey
+
+	sums map[sumKey]*lineSum      // of what was emitted
+	used struct{ from, to int64 } // the hours that hold usage; none where they are equal
+	open bool                     // the bill has no last hour: see KeepOpen
+
+	fingerprint string
+	recall      func(day time.Time) ([]byte, error) // of a book that was opened again, or nil
+	resident    map[int64]bool                      // days in memory, where recall is set
+	touched     map[int64]bool                      // days that may have changed
+	failed      error
 }
 
 type feeOf struct{ upfront, recurring int64 }
@@ -74,6 +84,7 @@ func NewBook(contracts []*contract.Contract) (*Book, error) {
 	b := &Book{
 		program: p, idleCells: map[int]int{}, feeCache: map[int]feeOf{}, lines: map[Line]int{}, cellIndex: map[cellKey]int{},
 		epochs: map[int]*epoch{}, hours: map[int64]*hourState{}, snapshots: map[int64]*standing{}, residueIndex: map[residueKey]int{},
+		sums: map[sumKey]*lineSum{}, resident: map[int64]bool{}, touched: map[int64]bool{}, fingerprint: Fingerprint(contracts),
 	}
 	for _, bundle := range p.bundles {
 		b.cohorts = append(b.cohorts, p.cohortsOf(bundle))
@@ -174,11 +185,16 @@ func (b *Book) Add(line int, from, to time.Time, quantity Quantity) error {
 }
 
 func (b *Book) meter(line int, hour int64, quantity num) {
-	state := b.hours[hour]
+	state := b.hourAt(hour)
 	if state == nil {
 		state = &hourState{}
 		b.hours[hour] = state
 	}
+	if b.used.from == b.used.to {
+		b.used.from, b.used.to = hour, hour+hourSeconds
+	}
+	b.used.from, b.used.to = min(b.used.from, hour), max(b.used.to, hour+hourSeconds)
+	b.touched[floorDay(hour)] = true
 	for len(state.quantities) <= line {
 		state.quantities = append(state.quantities, num{})
 	}
@@ -188,16 +204,10 @@ func (b *Book) meter(line int, hour int64, quantity num) {
 
 // Span returns the hours that hold usage; false where there is none.
 func (b *Book) Span() (from, to time.Time, ok bool) {
-	for hour := range b.hours {
-		if !ok || hour < from.Unix() {
-			from = unixTime(hour)
-		}
-		if !ok || hour+hourSeconds > to.Unix() {
-			to = unixTime(hour + hourSeconds)
-		}
-		ok = true
+	if b.used.from == b.used.to {
+		return from, to, false
 	}
-	return from, to, ok
+	return unixTime(b.used.from), unixTime(b.used.to), true
 }
 
 // Life returns the span from the start of the first clause to the last end.
@@ -226,15 +236,22 @@ func (b *Book) Settle(from, to time.Time, emit func(Charge)) {
 	}
 	redo, changed := end, start // the hours whose commitments are billed anew
 	for hour := start; hour < end; hour += hourSeconds {
-		state := b.hours[hour]
+		known := !fresh && hour >= b.from && hour < b.to
+		if known && b.parked(hour) {
+			continue
+		}
+		state := b.hourAt(hour)
+		if b.failed != nil {
+			return
+		}
 		if state == nil {
 			state = &hourState{dirty: true}
 			b.hours[hour] = state
 		}
-		known := !fresh && hour >= b.from && hour < b.to
 		if known && !state.dirty {
 			continue
 		}
+		b.touched[floorDay(hour)] = true
 		old := state.result.entries
 		if !known {
 			old = nil
@@ -248,6 +265,10 @@ func (b *Book) Settle(from, to time.Time, emit func(Charge)) {
 	b.from, b.to, b.busy = start, end, nil
 }
 
+// KeepOpen makes the bill one without a last hour: what rounding leaves over
+// waits for the end of the day, not for the end of what was billed so far.
+func (b *Book) KeepOpen() { b.open = true }
+
 // regather runs the gathers again from the day of the first change on, until
 // they stand as they stood before.
 func (b *Book) regather(start, end, redo, changed int64, fresh bool, emit func(Charge)) {
@@ -255,6 +276,7 @@ func (b *Book) regather(start, end, redo, changed int64, fresh bool, emit func(C
 	hour := start
 	if !fresh && start == b.from {
 		hour = max(min(redo-mod(redo, daySeconds), b.to-mod(b.to, daySeconds)), start)
+		b.visit(hour)
 		if saved, known := b.snapshots[hour]; known {
 			now = saved.clone()
 		} else {
@@ -262,14 +284,18 @@ func (b *Book) regather(start, end, redo, changed int64, fresh bool, emit func(C
 		}
 	}
 	for ; hour < end; hour += hourSeconds {
+		if b.visit(hour); b.failed != nil {
+			return
+		}
 		if hour == start || mod(hour, daySeconds) == 0 {
 			if saved := b.snapshots[hour]; !fresh && hour > changed && end == b.to && saved != nil && saved.equal(now) {
 				return
 			}
 			b.snapshots[hour] = now.clone()
+			b.touched[floorDay(hour)] = true
 		}
 		state := b.hours[hour]
-		gathered := b.gatherHour(hour, &state.result, now, hour+hourSeconds == end)
+		gathered := b.gatherHour(hour, &state.result, now, hour+hourSeconds == end && !b.open)
 		old := state.gathered
 		state.gathered = gathered
 		b.emitChange(hour, old, gathered, emit)
@@ -281,7 +307,7 @@ func (b *Book) regather(start, end, redo, changed int64, fresh bool, emit func(C
 func (b *Book) emitChange(hour int64, old, fresh []entry, emit func(Charge)) {
 	if len(old) == 0 {
 		for _, e := range fresh {
-			emit(b.chargeOf(e, hour))
+			b.tell(e, hour, 1, emit)
 		}
 		return
 	}
@@ -300,11 +326,11 @@ func (b *Book) emitChange(hour int64, old, fresh []entry, emit func(Charge)) {
 			stays[match] = true
 			continue
 		}
-		emit(b.chargeOf(e, hour).reversed())
+		b.tell(e, hour, -1, emit)
 	}
 	for i, e := range fresh {
 		if !stays[i] {
-			emit(b.chargeOf(e, hour))
+			b.tell(e, hour, 1, emit)
 		}
 	}
 }
@@ -321,7 +347,10 @@ func monthBounds(at time.Time) (from, to time.Time) {
 // Charges emits the charges that hold now, in order of time.
 func (b *Book) Charges(emit func(Charge)) {
 	for hour := b.from; hour < b.to; hour += hourSeconds {
-		state := b.hours[hour]
+		state := b.hourAt(hour)
+		if state == nil {
+			continue // a day that did not come back: see Err
+		}
 		for _, e := range state.result.entries {
 			emit(b.chargeOf(e, hour))
 		}

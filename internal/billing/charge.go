@@ -27,6 +27,11 @@ const (
 	Withheld   Category = "withheld"   // a tranche not received: no invoice shows it
 )
 
+// Categories lists the values of Category.
+func Categories() []Category {
+	return []Category{Used, Covered, Unused, Fee, Reduction, Prepaid, Drawdown, Forfeited, Minimum, Shortfall, Deficiency, MakeUp, Penalty, Withheld}
+}
+
 // Invoiced reports whether charges of the category appear on an invoice.
 func (c Category) Invoiced() bool { return c != Withheld }
 

@@ -58,7 +58,7 @@ func (b *Book) Marginal(line Line, at time.Time, quantity Quantity) (Marginal, e
 	}
 	b.rank()
 	d := delta{book: b, parts: map[partKey]int64{}}
-	state := b.hours[hour]
+	state := b.hourAt(hour)
 	with := &hourState{quantities: make([]num, max(len(state.quantities), index+1)), pieces: state.pieces}
 	copy(with.quantities, state.quantities)
 	with.quantities[index] = with.quantities[index].add(quantity.num)
@@ -75,21 +75,23 @@ func (b *Book) Marginal(line Line, at time.Time, quantity Quantity) (Marginal, e
 // regatherWith runs the gathers again with another result for one hour.
 func (b *Book) regatherWith(changed int64, result *hourResult, d *delta) {
 	hour := max(changed-mod(changed, daySeconds), b.from)
+	b.visit(hour)
 	now := b.snapshots[hour].clone()
 	for ; hour < b.to; hour += hourSeconds {
+		b.visit(hour)
 		if hour > changed && mod(hour, daySeconds) == 0 {
 			if b.snapshots[hour].equal(now) {
 				return
 			}
 			hour = b.skipQuiet(now, hour)
 		}
-		state := b.hours[hour]
+		state := b.hourAt(hour)
 		use := &state.result
 		if hour == changed {
 			use = result
 		}
 		d.count(state.gathered, -1)
-		d.count(b.gatherHour(hour, use, now, hour+hourSeconds == b.to), 1)
+		d.count(b.gatherHour(hour, use, now, hour+hourSeconds == b.to && !b.open), 1)
 	}
 }
 

@@ -18,6 +18,9 @@ func (b *Book) busyDays() []int64 {
 			days[near-mod(near, daySeconds)] = true
 		}
 	}
+	for day := floorDay(b.from); b.recall != nil && day < b.to; day += daySeconds {
+		days[day] = true // what is put away may hold usage
+	}
 	for hour, state := range b.hours {
 		if len(state.result.usage) > 0 {
 			days[hour-mod(hour, daySeconds)] = true

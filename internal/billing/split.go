@@ -5,12 +5,12 @@ package billing
 // remainder: the parts sum to the charge. Charges about no usage come with an
 // empty line.
 func (b *Book) SplitCharges(emit func(Charge, Line)) {
-	lines := make([]Line, len(b.lineCells))
-	for line, index := range b.lines {
-		lines[index] = line
-	}
+	lines := b.linesInOrder()
 	for hour := b.from; hour < b.to; hour += hourSeconds {
-		state := b.hours[hour]
+		state := b.hourAt(hour)
+		if state == nil {
+			continue // a day that did not come back: see Err
+		}
 		byCell := map[int32][]int{}
 		for line, quantity := range state.quantities {
 			if quantity.sign() > 0 {

@@ -162,7 +162,11 @@ func (b *Book) shareStatus(c *clause, index int, s *Status) bool {
 	sums := map[string]num{}
 	var all num
 	for hour := max(floorHour(s.WindowFrom.Unix()), b.from); hour < b.to; hour += hourSeconds {
-		for _, use := range b.hours[hour].result.usage {
+		state := b.hourAt(hour)
+		if state == nil {
+			continue // a day that did not come back: see Err
+		}
+		for _, use := range state.result.usage {
 			cell := b.cells[use.cell]
 			if !cell.fits[index] || cell.reserved >= 0 {
 				continue
@@ -237,17 +241,15 @@ func (b *Book) bundleStatus(c *clause, index int, s *Status) bool {
 			s.Life += c.obligation(hour).mul(numOf(c.Ramp.Price.Exact())).mul(c.fraction(hour)).micros()
 		}
 	}
-	for hour := b.from; hour < b.to; hour += hourSeconds {
-		for _, e := range b.hours[hour].result.entries {
-			if int(e.by) != index {
-				continue
-			}
-			if e.category == Covered || e.category == Unused {
-				s.Committed += e.effective
-			}
-			if e.category == Covered {
-				s.Retired += e.effective
-			}
+	for key, sum := range b.sums {
+		if int(key.by) != index {
+			continue
+		}
+		if key.category == Covered || key.category == Unused {
+			s.Committed += sum.effective
+		}
+		if key.category == Covered {
+			s.Retired += sum.effective
 		}
 	}
 	s.LifeDone, s.Remaining = s.Committed, s.Committed-s.Retired
