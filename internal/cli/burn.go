@@ -14,6 +14,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/billing"
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/ledger"
 	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
@@ -21,6 +22,7 @@ type burnFlags struct {
 	billFlags
 	cash, floor string
 	tranches    []string
+	effective   bool
 }
 
 func (a *app) burnCommand() *cobra.Command {
@@ -40,6 +42,7 @@ func (a *app) burnCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.cash, "cash", "", "cash on hand at the end of what was spent, such as 9.0M")
 	cmd.Flags().StringVar(&f.floor, "floor", "0", "cash that is not to be spent")
 	cmd.Flags().StringArrayVar(&f.tranches, "tranche", nil, "`DATE=AMOUNT` that comes in (repeatable)")
+	cmd.Flags().BoolVar(&f.effective, "effective", false, "spread purchases over what they pay for, instead of when they fall due")
 	return a.withOutput(a.planeFlags(cmd))
 }
 
@@ -48,9 +51,9 @@ func (a *app) burn(ctx context.Context, f burnFlags) error {
 	var currency units.Currency
 	var err error
 	if len(f.usage) > 0 {
-		spends, currency, err = a.billedSpend(f.billFlags)
+		spends, currency, err = a.billedSpend(f)
 	} else {
-		spends, currency, err = a.ledgerSpend(ctx)
+		spends, currency, err = a.ledgerSpend(ctx, f.effective)
 	}
 	if err != nil {
 		return err
@@ -99,7 +102,7 @@ func tranches(texts []string) ([]billing.Inflow, error) {
 }
 
 // billedSpend bills usage and takes what each hour is billed as spent.
-func (a *app) billedSpend(f billFlags) ([]billing.Spend, units.Currency, error) {
+func (a *app) billedSpend(f burnFlags) ([]billing.Spend, units.Currency, error) {
 	var contracts []*contract.Contract
 	var err error
 	if len(f.contracts) > 0 {
@@ -112,7 +115,7 @@ func (a *app) billedSpend(f billFlags) ([]billing.Spend, units.Currency, error) 
 		return nil, "", err
 	}
 	for _, file := range f.usage {
-		if err := a.readUsage(file, f, book); err != nil {
+		if err := a.readUsage(file, f.billFlags, book); err != nil {
 			return nil, "", err
 		}
 	}
@@ -122,15 +125,20 @@ func (a *app) billedSpend(f billFlags) ([]billing.Spend, units.Currency, error) 
 	}
 	var spends []billing.Spend
 	book.Settle(from, to, func(c billing.Charge) {
-		if c.Category.Invoiced() && c.Billed != 0 {
-			spends = append(spends, billing.Spend{At: c.From, Provider: named(c.Product.Provider, c.Contract), Chipmaker: named(c.Product.Chipmaker, "not known"), Micros: c.Billed})
+		micros := c.Billed
+		if f.effective {
+			micros = c.Effective
+		}
+		if c.Category.Invoiced() && micros != 0 {
+			spends = append(spends, billing.Spend{At: c.From, Provider: named(c.Product.Provider, c.Contract), Chipmaker: named(c.Product.Chipmaker, "not known"), Micros: micros})
 		}
 	})
 	return spends, book.Currency(), nil
 }
 
-// ledgerSpend takes the ledger as spent; what is imputed costs no cash.
-func (a *app) ledgerSpend(ctx context.Context) ([]billing.Spend, units.Currency, error) {
+// ledgerSpend takes the ledger as spent: charges, and what is used and not
+// billed yet at the rate of its placement.
+func (a *app) ledgerSpend(ctx context.Context, effective bool) ([]billing.Spend, units.Currency, error) {
 	var spends []billing.Spend
 	currency := units.USD
 	err := a.with(ctx, func(p *plane) error {
@@ -147,9 +155,14 @@ func (a *app) ledgerSpend(ctx context.Context) ([]billing.Spend, units.Currency,
 				return fault.Newf(fault.Invalid, "the ledger holds %s and %s; no sum crosses currencies", currency, entry.Cost.Currency)
 			}
 			currency = entry.Cost.Currency
-			if !entry.Imputed {
-				spends = append(spends, billing.Spend{At: entry.From, Provider: entry.Provider, Chipmaker: named(entry.Chipmaker, "not known"), Micros: entry.Cost.Micros})
+			if entry.Imputed || e.Billed || entry.Category == ledger.Withheld {
+				continue // costs no cash, or its charges are in the ledger, too
 			}
+			micros := entry.Cost.Micros
+			if effective && entry.IsCharge() {
+				micros = entry.Effective
+			}
+			spends = append(spends, billing.Spend{At: entry.From, Provider: named(entry.Provider, entry.Contract), Chipmaker: named(entry.Chipmaker, "not known"), Micros: micros})
 		}
 		return nil
 	})

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/big"
@@ -30,24 +31,25 @@ type contractFlags struct {
 func (a *app) contractsCommand() *cobra.Command {
 	var f contractFlags
 	cmd := a.withOutput(&cobra.Command{
-		Use:   "contracts --contracts DIR [--usage FILE.csv]",
+		Use:   "contracts [--contracts DIR [--usage FILE.csv]]",
 		Short: "Where contracts stand: committed, retired, remaining, and what binds next",
 		Long: "Contracts shows every clause that commits to something, billed from the start of the\n" +
-			"contracts up to a date (--at; the end of the usage where absent).",
+			"contracts up to a date (--at; the end of the usage where absent). Without --contracts it is about those\n" +
+			"that are in force (yard contracts add), with the use of the ledger.",
 		Example: "  yard contracts --contracts examples/contracts --at 2026-06-01\n" +
 			"  yard contracts show aws-2025 --contracts examples/contracts --usage june.csv\n" +
 			"  yard contracts check examples/contracts",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.contracts("", f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.contracts(cmd.Context(), "", f) },
 	})
-	f.add(cmd)
+	f.add(a.planeFlags(cmd))
 	show := a.withOutput(&cobra.Command{
 		Use:   "show CONTRACT",
 		Short: "One contract: its clauses, where each stands, and what binds next",
 		Args:  cobra.ExactArgs(1),
-		RunE:  func(_ *cobra.Command, args []string) error { return a.contracts(args[0], f) },
+		RunE:  func(cmd *cobra.Command, args []string) error { return a.contracts(cmd.Context(), args[0], f) },
 	})
-	f.add(show)
+	f.add(a.planeFlags(show))
 	check := a.withOutput(&cobra.Command{
 		Use:   "check FILE…",
 		Short: "Check contract files, and find clauses that cannot be kept together",
@@ -62,6 +64,7 @@ func (a *app) contractsCommand() *cobra.Command {
 	}
 	export.Flags().StringSliceVar(&f.contracts, "contracts", nil, "contract files, or directories of them")
 	cmd.AddCommand(show, check, export)
+	cmd.AddCommand(a.forceCommands()...)
 	return cmd
 }
 
@@ -112,22 +115,34 @@ type shareJSON struct {
 	Share        json.Number `json:"share"`
 }
 
-func (a *app) contracts(only string, f contractFlags) error {
+// contractsAsked reads the contracts that a command is about, with their use.
+func (a *app) contractsAsked(ctx context.Context, f contractFlags) ([]*contract.Contract, *billing.Book, error) {
 	if len(f.contracts) == 0 {
-		return fault.New(fault.Invalid, "--contracts is needed: contract files, or a directory of them (docs/contracts.md)")
+		if len(f.usage) > 0 {
+			return nil, nil, fault.New(fault.Invalid, "--usage goes with --contracts; contracts in force have the use of the ledger")
+		}
+		return a.inForce(ctx)
 	}
 	contracts, err := loadContracts(f.contracts)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	book, err := billing.NewBook(contracts)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	for _, file := range f.usage {
 		if err := a.readUsage(file, billFlags{}, book); err != nil {
-			return err
+			return nil, nil, err
 		}
+	}
+	return contracts, book, nil
+}
+
+func (a *app) contracts(ctx context.Context, only string, f contractFlags) error {
+	contracts, book, err := a.contractsAsked(ctx, f)
+	if err != nil {
+		return err
 	}
 	at, err := contractsAt(f.at, book)
 	if err != nil {

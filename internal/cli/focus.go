@@ -56,7 +56,8 @@ func (a *app) ledgerExportCommand() *cobra.Command {
 	return a.withOutput(a.planeFlags(cmd))
 }
 
-// ledgerRows reads the ledger as rows of FOCUS.
+// ledgerRows reads the ledger as rows of FOCUS: the charges, and what is used
+// and not billed yet at the rate of its placement.
 func (a *app) ledgerRows(cmd *cobra.Command, f focusFlags) ([]focus.Row, error) {
 	var rows []focus.Row
 	err := a.with(cmd.Context(), func(p *plane) error {
@@ -65,6 +66,9 @@ func (a *app) ledgerRows(cmd *cobra.Command, f focusFlags) ([]focus.Row, error) 
 			return err
 		}
 		for _, e := range entries {
+			if e.Billed {
+				continue // its charges are in the ledger, too
+			}
 			entry, err := ledgerEntry(e)
 			if err != nil {
 				return err
@@ -83,11 +87,23 @@ func ledgerEntry(e v1.LedgerEntry) (ledger.Entry, error) {
 		return ledger.Entry{}, err
 	}
 	cost, err := units.ParseAmount(string(e.Cost.Amount), units.Currency(e.Cost.Currency))
-	return ledger.Entry{
+	out := ledger.Entry{
 		ID: e.ID, Category: ledger.Category(e.Category), Reverses: e.Reverses, Run: e.Run, Attempt: e.Attempt, Project: e.Project,
-		Pool: e.Pool, Provider: e.Provider, Chipmaker: e.Chipmaker, Chip: e.Chip, From: e.From, To: e.To, Nodes: e.Nodes, Chips: e.Chips,
+		Pool: e.Pool, Provider: e.Provider, Region: e.Region, InstanceType: e.InstanceType, Option: e.Option,
+		Chipmaker: e.Chipmaker, Chip: e.Chip, From: e.From, To: e.To, Nodes: e.Nodes, Chips: e.Chips,
 		Rate: rate, Imputed: e.Imputed, Cost: cost, Booked: e.Booked, Note: e.Note,
-	}, err
+	}
+	if err != nil || e.Charge == nil {
+		return out, err
+	}
+	list, err := units.ParseAmount(string(e.Charge.List.Amount), "")
+	if err != nil {
+		return out, err
+	}
+	effective, err := units.ParseAmount(string(e.Charge.Effective.Amount), "")
+	out.Contract, out.Clause, out.ClauseKind, out.Charge = e.Charge.Contract, e.Charge.Clause, e.Charge.Kind, e.Charge.Charge
+	out.Quantity, out.List, out.Effective = string(e.Charge.Quantity), list.Micros, effective.Micros
+	return out, err
 }
 
 // readFocus reads a provider's bill.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,7 +37,7 @@ func (a *app) ledgerCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&by, "by", "run", "sum by run, project, pool, provider, chipmaker, chip or day")
+	cmd.Flags().StringVar(&by, "by", "run", "sum by run, project, pool, provider, chipmaker, chip, day, contract or category")
 	cmd.Flags().BoolVar(&verify, "verify", false, "prove that it has no gap and no overlap, and balances")
 	cmd.AddCommand(a.focusCommands()...)
 	return a.withOutput(a.planeFlags(cmd))
@@ -55,12 +56,17 @@ func (a *app) sumLedger(ctx context.Context, p *plane, by string) error {
 		},
 		exact: [][]string{},
 	}
+	billed := isBilled(sum)
+	if billed {
+		l.columns = slices.Insert(l.columns, 4, column{"BILLED", "billed", true}, column{"EFFECTIVE", "effective", true})
+		l.after = "COST is of use at the rates of its placements; BILLED and EFFECTIVE are what the contracts make of it (docs/ledger.md)\n"
+	}
 	for _, g := range sum.Groups {
-		l.cells = append(l.cells, groupCells(g, showHours, showMonies))
-		l.exact = append(l.exact, groupCells(g, exactHours, exactMonies))
+		l.cells = append(l.cells, groupCells(g, billed, showHours, showMonies))
+		l.exact = append(l.exact, groupCells(g, billed, exactHours, exactMonies))
 	}
 	if len(sum.Groups) > 1 {
-		l.cells = append(l.cells, groupCells(sum.Total, showHours, showMonies))
+		l.cells = append(l.cells, groupCells(sum.Total, billed, showHours, showMonies))
 	}
 	if len(sum.Groups) == 0 {
 		l.after = "The ledger is empty. A run fills it: yard run FILE\n"
@@ -68,8 +74,26 @@ func (a *app) sumLedger(ctx context.Context, p *plane, by string) error {
 	return a.print(l)
 }
 
-func groupCells(g v1.LedgerGroup, hours func(v1.Decimal) string, money func([]v1.Money) string) []string {
-	return []string{g.Group, hours(g.NodeHours), hours(g.ChipHours), money(g.Cost), money(g.Imputed), strconv.Itoa(g.Entries)}
+// isBilled reports whether contracts make another sum of what was used.
+func isBilled(sum v1.LedgerSummary) bool {
+	for _, g := range append([]v1.LedgerGroup{sum.Total}, sum.Groups...) {
+		if exactMonies(g.Billed) != exactMonies(g.Cost) || exactMonies(g.Effective) != exactMonies(g.Cost) {
+			return true
+		}
+	}
+	return false
+}
+
+func groupCells(g v1.LedgerGroup, billed bool, hours func(v1.Decimal) string, money func([]v1.Money) string) []string {
+	name := g.Group
+	if name == "" {
+		name = "-" // charges about no use
+	}
+	cells := []string{name, hours(g.NodeHours), hours(g.ChipHours), money(g.Cost), money(g.Imputed), strconv.Itoa(g.Entries)}
+	if billed {
+		cells = slices.Insert(cells, 4, money(g.Billed), money(g.Effective))
+	}
+	return cells
 }
 
 func exactHours(h v1.Decimal) string { return string(h) }
@@ -114,6 +138,10 @@ func (a *app) ledgerOf(ctx context.Context, p *plane, run string) error {
 		},
 		exact: [][]string{},
 	}
+	billed := slices.ContainsFunc(entries, func(e v1.LedgerEntry) bool { return e.Charge != nil })
+	if billed {
+		l.columns = slices.Insert(l.columns, 8, column{"CHARGE", "charge", false}, column{"BILLED", "billed", true}, column{"EFFECTIVE", "effective", true})
+	}
 	for _, e := range entries {
 		note := e.Note
 		if e.Reverses != 0 {
@@ -122,16 +150,34 @@ func (a *app) ledgerOf(ctx context.Context, p *plane, run string) error {
 		if e.Imputed {
 			note = strings.TrimSpace("imputed. " + note)
 		}
-		row := func(from, to, rate, cost string) []string {
-			return []string{strconv.FormatInt(e.ID, 10), strconv.Itoa(e.Attempt), e.Pool, from, to, strconv.Itoa(e.Nodes), rate, cost, note}
+		row := func(from, to string, money func(v1.Money) string) []string {
+			cells := []string{strconv.FormatInt(e.ID, 10), strconv.Itoa(e.Attempt), e.Pool, from, to, strconv.Itoa(e.Nodes), money(e.Rate), money(e.Cost), note}
+			switch {
+			case e.Charge != nil:
+				cells[5], cells[7] = "", ""
+				cells = slices.Insert(cells, 8, chargeName(*e.Charge), money(e.Cost), money(e.Charge.Effective))
+			case billed && e.Billed:
+				cells = slices.Insert(cells, 8, "", "", "")
+			case billed:
+				cells = slices.Insert(cells, 8, "not billed yet", "", "")
+			}
+			return cells
 		}
-		l.cells = append(l.cells, row(e.From.Local().Format(time.DateTime), showSpan(e.To.Sub(e.From)), showMoney(e.Rate), showMoney(e.Cost)))
-		l.exact = append(l.exact, row(stamp(e.From), stamp(e.To), string(e.Rate.Amount), string(e.Cost.Amount)))
+		l.cells = append(l.cells, row(e.From.Local().Format(time.DateTime), showSpan(e.To.Sub(e.From)), showMoney))
+		l.exact = append(l.exact, row(stamp(e.From), stamp(e.To), func(m v1.Money) string { return string(m.Amount) }))
 	}
 	if len(entries) == 0 {
 		l.after = "Nothing is booked yet: use is booked by the hour and when an attempt ends.\n"
 	}
 	return a.print(l)
+}
+
+// chargeName says what a charge is and by which clause.
+func chargeName(c v1.LedgerCharge) string {
+	if c.Contract == "" {
+		return c.Charge + " at list price"
+	}
+	return c.Charge + " by " + c.Contract + "/" + c.Clause
 }
 
 func (a *app) verifyLedger(ctx context.Context, p *plane) error {
@@ -146,6 +192,9 @@ func (a *app) verifyLedger(ctx context.Context, p *plane) error {
 	if a.output == "table" {
 		text := fmt.Sprintf("the ledger balances: %s of %s, %s, no gap, no overlap\n",
 			plural(verdict.Entries, "entry", "entries"), plural(verdict.Attempts, "attempt", "attempts"), exactMonies(verdict.Booked))
+		if verdict.Charges > 0 {
+			text += fmt.Sprintf("%s of bills stand once each\n", countOf(verdict.Charges, "entry"))
+		}
 		if verdict.Entries == 0 {
 			text = "the ledger is empty: nothing to prove\n"
 		}

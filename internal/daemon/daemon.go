@@ -22,6 +22,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/reconcile"
 	"github.com/switchyard-ai/switchyard/internal/server"
+	"github.com/switchyard-ai/switchyard/internal/settle"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
@@ -44,6 +45,7 @@ type Daemon struct {
 	store    store.Store
 	sites    *reconcile.Sites
 	loop     *reconcile.Loop
+	settler  *settle.Settler
 	server   *http.Server
 	token    string
 	address  string
@@ -58,6 +60,9 @@ type Daemon struct {
 const (
 	sweepEvery = 30 * time.Second
 	poolsEvery = 10 * time.Second
+	// settleEvery is how often the ledger is looked at for hours that are over;
+	// who reads it bills it first.
+	settleEvery = time.Minute
 	// readHeader bounds how long a caller may take to send a request's header.
 	readHeader = 10 * time.Second
 	// lastRequests is how long requests under way may take when the daemon stops.
@@ -114,10 +119,14 @@ func (d *Daemon) open(ctx context.Context) error {
 		Interval: d.options.Config.Interval, SweepEvery: sweepEvery, PoolsEvery: poolsEvery,
 		Crash: crasher(os.Getenv(crashVariable)), Passed: metrics.Passed,
 	})
+	d.settler = settle.New(settle.Options{
+		Store: d.store, Clock: clock.System, Log: d.options.Log, Contracts: d.options.Config.Contracts, Every: settleEvery,
+		Settled: d.loop.Recount, Crash: crasher(os.Getenv(crashVariable)),
+	})
 	return d.serve(server.Services{
 		Store: d.store, Loop: d.loop, Sites: d.sites, Clock: clock.System, Log: d.options.Log,
 		Checkpoints: checkpoints, Version: d.options.Version, PID: os.Getpid(), Metrics: metrics.Handler(), Touched: d.touch,
-		Quote: d.quote(market),
+		Quote: d.quote(market), Settle: d.settler.Refresh,
 	})
 }
 
@@ -179,6 +188,7 @@ func (d *Daemon) serve(services server.Services) error {
 		})
 	}
 	d.running.Go(func() { d.loop.Run(ctx) })
+	d.running.Go(func() { d.settler.Run(ctx) })
 	return nil
 }
 

@@ -6,12 +6,17 @@ import (
 	"math/big"
 	"time"
 
+	"github.com/switchyard-ai/switchyard/internal/billing"
 	"github.com/switchyard-ai/switchyard/internal/ledger"
 )
 
-// FromEntry writes a ledger entry as a row: node-hours of a run at the rate in
-// force. A reversing entry is a correction with negative cost and quantity.
+// FromEntry writes a ledger entry as a row: a charge as billing's own, use as
+// node-hours of a run at the rate in force. A reversing entry is a correction
+// with negative cost and quantity.
 func FromEntry(e ledger.Entry, account Account) Row {
+	if e.IsCharge() {
+		return fromPosted(e, account)
+	}
 	hours := big.NewRat(int64(e.To.Sub(e.From)), int64(time.Hour))
 	hours.Mul(hours, big.NewRat(int64(e.Nodes), 1))
 	if e.Reverses != 0 {
@@ -38,6 +43,21 @@ func FromEntry(e ledger.Entry, account Account) Row {
 	}
 	tags, err := json.Marshal(map[string]string{"run": e.Run, "project": e.Project})
 	if err == nil {
+		r.Tags = string(tags)
+	}
+	return r
+}
+
+// fromPosted writes a charge of the ledger, with the run that it is about.
+func fromPosted(e ledger.Entry, account Account) Row {
+	charge, line := billing.ChargeOf(e)
+	r := FromCharge(charge, line, e.Cost.Currency, account)
+	if e.Run == "" {
+		return r
+	}
+	r.ResourceID, r.ResourceName, r.ResourceType = e.Pool, e.Pool, "Pool"
+	r.ChargeDescription += fmt.Sprintf(", for run %s, attempt %d", e.Run, e.Attempt)
+	if tags, err := json.Marshal(map[string]string{"run": e.Run, "project": e.Project}); err == nil {
 		r.Tags = string(tags)
 	}
 	return r

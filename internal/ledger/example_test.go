@@ -45,7 +45,7 @@ func Example() {
 	}
 	report, err := ledger.Verify(source, []fleet.Attempt{attempt})
 	fmt.Println(report.Booked, report.Computed, report.Problems, err)
-	total, err := ledger.Total(source)
+	total, err := ledger.Total(source, nil)
 	fmt.Println(total.NodeHours, "node-hours", total.ChipHours, "chip-hours", total.Cost, err)
 
 	book = append(book[:2:2], book[4:]...) // tear out two lines

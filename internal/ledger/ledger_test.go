@@ -137,7 +137,7 @@ func TestAnyMeteringSumsToTheWhole(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := drawAttempt(t)
 		entries := metered(t, a)
-		total, err := Total(source(entries))
+		total, err := Total(source(entries), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +236,7 @@ func TestRestateBalances(t *testing.T) {
 		if len(report.Problems) > 0 {
 			t.Fatalf("problems: %v", report.Problems)
 		}
-		total, err := Total(source(entries))
+		total, err := Total(source(entries), nil)
 		if err != nil || total.NodeHours.Rat().Cmp(nodeHours(a)) != 0 {
 			t.Fatalf("%s node-hours (%v), want %s", total.NodeHours, err, nodeHours(a).FloatString(6))
 		}
@@ -340,7 +340,7 @@ local 3 7.500000 60.000000 cost [] imputed [412.800000 USD]`},
 		{ByProject, `
 lab 9 22.500000 180.000000 cost [7.500000 EUR 412.800000 USD] imputed [412.800000 USD]`},
 	} {
-		rows, err := Summarize(source(entries), c.by)
+		rows, err := Summarize(source(entries), c.by, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -353,11 +353,11 @@ lab 9 22.500000 180.000000 cost [7.500000 EUR 412.800000 USD] imputed [412.80000
 		}
 	}
 	for _, by := range Groupings() {
-		if rows, err := Summarize(source(entries), by); err != nil || len(rows) == 0 || rows[0].Group == "" {
+		if rows, err := Summarize(source(entries), by, nil); err != nil || len(rows) == 0 || rows[0].Group == "" {
 			t.Errorf("by %s: %v, %v", by, rows, err)
 		}
 	}
-	if _, err := Summarize(source(entries), "colour"); !fault.Is(err, fault.Invalid) {
+	if _, err := Summarize(source(entries), "colour", nil); !fault.Is(err, fault.Invalid) {
 		t.Errorf("by colour: %v", err)
 	}
 }
@@ -379,10 +379,10 @@ func TestSourceFailureIsReturned(t *testing.T) {
 	if _, err := Verify(failing, nil); !errors.Is(err, broken) {
 		t.Errorf("verify: %v", err)
 	}
-	if _, err := Summarize(failing, ByRun); !errors.Is(err, broken) {
+	if _, err := Summarize(failing, ByRun, nil); !errors.Is(err, broken) {
 		t.Errorf("summarize: %v", err)
 	}
-	if _, err := Total(failing); !errors.Is(err, broken) {
+	if _, err := Total(failing, nil); !errors.Is(err, broken) {
 		t.Errorf("total: %v", err)
 	}
 }

@@ -25,12 +25,14 @@ const (
 	ByProvider  By = "provider"
 	ByChipmaker By = "chipmaker"
 	ByChip      By = "chip"
-	ByDay       By = "day" // UTC, of the begin of use
+	ByDay       By = "day"      // UTC, of the begin of use
+	ByContract  By = "contract" // that a charge is by
+	ByCategory  By = "category"
 )
 
 // Groupings lists the values of By.
 func Groupings() []By {
-	return []By{ByRun, ByProject, ByPool, ByProvider, ByChipmaker, ByChip, ByDay}
+	return []By{ByRun, ByProject, ByPool, ByProvider, ByChipmaker, ByChip, ByDay, ByContract, ByCategory}
 }
 
 // ParseBy reads the name of a grouping; another name is fault.Invalid.
@@ -62,8 +64,24 @@ func (by By) group(e Entry) string {
 		return e.Chip
 	case ByDay:
 		return e.From.UTC().Format(time.DateOnly)
+	case ByContract:
+		return e.contract()
+	case ByCategory:
+		return string(e.Category)
 	}
 	return ""
+}
+
+// contract names the contract of a charge, "list" for one at list price, and
+// "metered" for use.
+func (e Entry) contract() string {
+	switch {
+	case !e.IsCharge():
+		return "metered"
+	case e.Contract == "":
+		return "list"
+	}
+	return e.Contract
 }
 
 // Hours is an exact span of use, of any length: 2,562 nodes' nanoseconds of a
@@ -86,19 +104,24 @@ func (h *Hours) String() string { return h.Rat().FloatString(6) }
 func (h *Hours) MarshalJSON() ([]byte, error) { return []byte(h.String()), nil }
 
 // Row is the sum over one group. Money is one amount for each currency, in
-// order of its code, and never mixed; what was imputed, not paid, is apart.
+// order of its code, and never mixed; what was imputed, not paid, is apart. Cost
+// is of use at the rates of its placements, Billed and Effective are what the
+// contracts make of it: the same where nothing is billed.
 type Row struct {
 	Group     string         `json:"group"`
 	Entries   int            `json:"entries"` // lines, reversals included
 	NodeHours *Hours         `json:"node_hours"`
 	ChipHours *Hours         `json:"chip_hours"`
 	Cost      []units.Amount `json:"cost"`
+	Billed    []units.Amount `json:"billed"`
+	Effective []units.Amount `json:"effective"`
 	Imputed   []units.Amount `json:"imputed"`
 }
 
 // Summarize sums entries by group, in order of the group's name. Reversals
-// take back time and money. Memory grows with the groups, not the entries.
-func Summarize(entries Source, by By) ([]Row, error) {
+// take back time and money. Marks say what of the use is billed. Memory grows
+// with the groups, not the entries.
+func Summarize(entries Source, by By, marks Marks) ([]Row, error) {
 	if _, err := ParseBy(string(by)); err != nil {
 		return nil, err
 	}
@@ -110,7 +133,7 @@ func Summarize(entries Source, by By) ([]Row, error) {
 			row = newRow(name)
 			rows[name] = row
 		}
-		return row.add(e)
+		return row.add(e, marks)
 	})
 	if err != nil {
 		return nil, err
@@ -124,31 +147,41 @@ func Summarize(entries Source, by By) ([]Row, error) {
 }
 
 // Total sums all entries in one row named "total".
-func Total(entries Source) (Row, error) {
+func Total(entries Source, marks Marks) (Row, error) {
 	row := newRow("total")
-	err := entries(row.add)
+	err := entries(func(e Entry) error { return row.add(e, marks) })
 	return *row, err
 }
 
 func newRow(group string) *Row {
 	// Empty lists, not null, in JSON.
-	return &Row{Group: group, NodeHours: &Hours{}, ChipHours: &Hours{}, Cost: []units.Amount{}, Imputed: []units.Amount{}}
+	return &Row{Group: group, NodeHours: &Hours{}, ChipHours: &Hours{}, Cost: []units.Amount{}, Billed: []units.Amount{},
+		Effective: []units.Amount{}, Imputed: []units.Amount{}}
 }
 
-func (r *Row) add(e Entry) error {
+func (r *Row) add(e Entry, marks Marks) error {
 	sign := 1
 	if e.Reverses != 0 {
 		sign = -1
 	}
 	r.Entries++
-	r.NodeHours.add(sign*e.Nodes, e.To.Sub(e.From))
-	r.ChipHours.add(sign*e.Chips, e.To.Sub(e.From))
-	money := &r.Cost
-	if e.Imputed {
-		money = &r.Imputed
+	var err error
+	if !e.IsCharge() {
+		r.NodeHours.add(sign*e.Nodes, e.To.Sub(e.From))
+		r.ChipHours.add(sign*e.Chips, e.To.Sub(e.From))
+		if e.Imputed {
+			r.Imputed, err = addAmount(r.Imputed, e.Cost)
+			return err
+		}
+		if r.Cost, err = addAmount(r.Cost, e.Cost); err != nil {
+			return err
+		}
 	}
-	sums, err := addAmount(*money, e.Cost)
-	*money = sums
+	billed, effective := marks.Money(e)
+	if r.Billed, err = addAmount(r.Billed, units.Amount{Micros: billed, Currency: e.Cost.Currency}); err != nil {
+		return err
+	}
+	r.Effective, err = addAmount(r.Effective, units.Amount{Micros: effective, Currency: e.Cost.Currency})
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,7 +30,8 @@ func (p Problem) String() string {
 type Report struct {
 	Entries  int            `json:"entries"`
 	Attempts int            `json:"attempts"`
-	Booked   []units.Amount `json:"booked"`   // sum of all entries, by currency
+	Charges  int            `json:"charges"`  // of the entries: those of bills, and their reversals
+	Booked   []units.Amount `json:"booked"`   // sum of all entries of use, by currency
 	Computed []units.Amount `json:"computed"` // what the use costs that stands, computed anew
 	Problems []Problem      `json:"problems"`
 }
@@ -107,7 +109,12 @@ func (v *verifier) collect(e Entry) error {
 	return nil
 }
 
-func key(e Entry) string { return fleet.AttemptKey(e.Run, e.Attempt) }
+func key(e Entry) string {
+	if e.Run == "" && e.IsCharge() {
+		return strings.Trim(e.Contract+"/"+e.Clause, "/")
+	}
+	return fleet.AttemptKey(e.Run, e.Attempt)
+}
 
 // check is the second reading: each entry for itself, and its span.
 func (v *verifier) check(e Entry) (err error) {
@@ -116,6 +123,13 @@ func (v *verifier) check(e Entry) (err error) {
 		v.problem(key(e), e.ID, "follows entry %d: IDs must ascend", v.lastID)
 	}
 	v.lastID = e.ID
+	if e.IsCharge() {
+		if !slices.Contains(Categories(), e.Category) {
+			v.problem(key(e), e.ID, "is of unknown category %q", e.Category)
+		}
+		v.charge(e)
+		return nil
+	}
 	if v.report.Booked, err = addAmount(v.report.Booked, e.Cost); err != nil {
 		return err
 	}
@@ -136,6 +150,27 @@ func (v *verifier) check(e Entry) (err error) {
 		return err
 	}
 	return v.stands(e, account)
+}
+
+// charge checks an entry of a bill: that it is taken back as it was booked, and
+// that of each charge one version stands.
+func (v *verifier) charge(e Entry) {
+	v.report.Charges++
+	if e.Reverses != 0 {
+		return
+	}
+	if reversal, taken := v.reversals[e.ID]; taken {
+		delete(v.reversals, e.ID)
+		v.mirror(e, reversal)
+	}
+	subject, number, _ := strings.Cut(e.Key, revision)
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || e.Charge == "" || e.Imputed || e.Nodes != 0 {
+		v.problem(key(e), e.ID, "is not a charge of a bill: %q", e.Key)
+	}
+	if before := fmt.Sprintf("%s%s%d", subject, revision, n-1); n > 1 && !v.reversed[before] {
+		v.problem(key(e), e.ID, "charges anew what %q charges", before)
+	}
 }
 
 // stands checks an entry that no other takes back.
@@ -185,9 +220,6 @@ func (v *verifier) facts(e Entry, a fleet.Attempt) {
 	ran := used{a.Nodes, a.Chips, a.Pool, a.Provider, a.Chipmaker, a.Chip, a.Imputed}
 	if booked != ran {
 		v.problem(key(e), e.ID, "books the use of %+v; the attempt used %+v", booked, ran)
-	}
-	if e.Category != Usage {
-		v.problem(key(e), e.ID, "is of unknown category %q", e.Category)
 	}
 }
 

@@ -53,6 +53,10 @@ func (s *spending) stale() {
 	s.counted = time.Time{}
 }
 
+// Recount makes the next look at the budgets count the ledger anew: something
+// was booked beside the loop.
+func (l *Loop) Recount() { l.spending.stale() }
+
 // tally is what was spent on one budget.
 type tally struct {
 	budget   *budget.Budget
@@ -146,13 +150,26 @@ func (l *Loop) count(tx store.Tx, budgets []*budget.Budget, now time.Time) error
 	if fresh {
 		return nil
 	}
-	err := tx.Entries(store.EntryFilter{From: earliest}, func(e ledger.Entry) error {
+	text, err := tx.Setting(ledger.MarksSetting)
+	if err != nil {
+		return err
+	}
+	marks, err := ledger.ParseMarks(text)
+	if err != nil {
+		return err
+	}
+	err = tx.Entries(store.EntryFilter{From: earliest}, func(e ledger.Entry) error {
+		_, effective := marks.Money(e)
+		if effective == 0 {
+			return nil
+		}
+		cost := units.Amount{Micros: effective, Currency: e.Cost.Currency}
 		for i := range tallies {
 			use, err := l.use(tx, &tallies[i], e.Run, e.Project, e.Provider, e.Chipmaker)
 			if err != nil {
 				return err
 			}
-			tallies[i].add(use, e.Imputed, e.From, now, e.Cost)
+			tallies[i].add(use, e.Imputed, e.From, now, cost)
 		}
 		return nil
 	})

@@ -200,3 +200,34 @@ func TestABudgetOfAModelCountsItsRunsAlone(t *testing.T) {
 		}
 	})
 }
+
+// Where contracts are in force the charges count, at their effective cost, in
+// place of the use that they bill.
+func TestABudgetCountsChargesForUseThatIsBilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, always(script{takes: 2 * time.Hour}))
+		r.limit("$10", "providers: [local]\n", "{at: 100%, do: hold}")
+		run := r.submit("a")
+		r.pass(3 * time.Hour)
+		r.wants(run.ID, fleet.Succeeded, 1) // $2.46
+		now := r.loop.Clock()
+		charge := func(category ledger.Category, provider string, billed, effective int64) ledger.Entry {
+			return ledger.Entry{
+				ID: int64(len(r.store.state.entries) + 1), Key: fmt.Sprint(len(r.store.state.entries)), Category: category, Provider: provider,
+				From: now.Add(-time.Hour), To: now, Cost: units.Amount{Micros: billed, Currency: units.USD}, Effective: effective,
+			}
+		}
+		r.store.state.marks = ledger.Marks{units.USD: {To: now, Through: int64(len(r.store.state.entries))}}.String()
+		for _, e := range []ledger.Entry{
+			charge(ledger.Purchase, "local", 90_000_000, 0), charge(ledger.Amortisation, "local", 0, 1_500_000),
+			charge(ledger.Unused, "local", 0, 500_000), charge(ledger.Charged, "aws", 7_000_000, 7_000_000), charge(ledger.Withheld, "local", 5_000_000, 5_000_000),
+		} {
+			r.store.state.entries = append(r.store.state.entries, e)
+		}
+		r.loop.Recount()
+		standings, err := r.loop.Standings(context.Background())
+		if err != nil || len(standings) != 1 || standings[0].Spent.Micros != 2_000_000 {
+			t.Errorf("%+v, %v; want $2 spent: the effective cost of what local was used for, and of what was not used", standings, err)
+		}
+	})
+}

@@ -25,10 +25,11 @@ type memory struct {
 	decisions map[string][]fleet.Decision
 	entries   []ledger.Entry
 	quotas    map[string]int
+	marks     string // the only setting that the loop reads
 }
 
 func (m memory) clone() memory {
-	c := memory{maps.Clone(m.runs), map[string][]fleet.Attempt{}, map[string][]fleet.Decision{}, slices.Clone(m.entries), maps.Clone(m.quotas)}
+	c := memory{maps.Clone(m.runs), map[string][]fleet.Attempt{}, map[string][]fleet.Decision{}, slices.Clone(m.entries), maps.Clone(m.quotas), m.marks}
 	for id, list := range m.attempts {
 		c.attempts[id] = slices.Clone(list)
 	}
@@ -47,7 +48,7 @@ type memStore struct {
 }
 
 func newMemStore() *memStore {
-	return &memStore{state: memory{map[string]fleet.Run{}, nil, nil, nil, map[string]int{}}.clone()}
+	return &memStore{state: memory{map[string]fleet.Run{}, nil, nil, nil, map[string]int{}, ""}.clone()}
 }
 
 func (s *memStore) Update(_ context.Context, fn func(store.Tx) error) error {
@@ -78,6 +79,8 @@ type memTx struct {
 	store.Tx // what the loop does not use
 	*memory
 }
+
+func (t *memTx) Setting(string) (string, error) { return t.marks, nil }
 
 func (t *memTx) PutRun(run fleet.Run) error { t.runs[run.ID] = run; return nil }
 

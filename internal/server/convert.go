@@ -1,6 +1,8 @@
 package server
 
 import (
+	"math/big"
+	"strings"
 	"time"
 
 	v1 "github.com/switchyard-ai/switchyard/api/v1"
@@ -85,11 +87,31 @@ func wirePool(p fleet.Pool) v1.Pool {
 	}
 }
 
-func wireEntry(e ledger.Entry) v1.LedgerEntry {
-	return v1.LedgerEntry{
+func wireEntry(e ledger.Entry, marks ledger.Marks) v1.LedgerEntry {
+	out := v1.LedgerEntry{
 		ID: e.ID, Category: string(e.Category), Reverses: e.Reverses, Run: e.Run, Attempt: e.Attempt, Project: e.Project,
-		Pool: e.Pool, Provider: e.Provider, Chipmaker: e.Chipmaker, Chip: e.Chip, From: e.From, To: e.To,
+		Pool: e.Pool, Provider: e.Provider, Region: e.Region, InstanceType: e.InstanceType, Option: e.Option,
+		Chipmaker: e.Chipmaker, Chip: e.Chip, From: e.From, To: e.To,
 		Nodes: e.Nodes, Chips: e.Chips, Rate: wireRate(e.Rate), Imputed: e.Imputed, Cost: wireAmount(e.Cost),
-		Booked: e.Booked, Note: e.Note,
+		Booked: e.Booked, Note: e.Note, Billed: marks.Covers(e),
 	}
+	if e.IsCharge() {
+		currency := e.Cost.Currency
+		out.Charge = &v1.LedgerCharge{
+			Contract: e.Contract, Clause: e.Clause, Kind: e.ClauseKind, Charge: e.Charge, Quantity: quantityText(e.Quantity),
+			List: wireAmount(units.Amount{Micros: e.List, Currency: currency}), Effective: wireAmount(units.Amount{Micros: e.Effective, Currency: currency}),
+		}
+	}
+	return out
+}
+
+// quantityText writes an exact quantity in at most twelve decimals, as FOCUS
+// files have it.
+func quantityText(exact string) v1.Decimal {
+	r, ok := new(big.Rat).SetString(exact)
+	if !ok {
+		return "0"
+	}
+	text := r.FloatString(12)
+	return v1.Decimal(strings.TrimRight(strings.TrimRight(text, "0"), "."))
 }

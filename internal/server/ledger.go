@@ -33,9 +33,14 @@ func (f LedgerFilter) source(tx store.Tx) ledger.Source {
 
 func (s *server) entries(ctx context.Context, in *LedgerFilter) (*body[v1.LedgerEntries], error) {
 	out := v1.LedgerEntries{Entries: []v1.LedgerEntry{}}
+	s.settle(ctx)
 	err := s.Store.View(ctx, func(tx store.Tx) error {
+		marks, err := marksIn(tx)
+		if err != nil {
+			return err
+		}
 		return in.source(tx)(func(e ledger.Entry) error {
-			out.Entries = append(out.Entries, wireEntry(e))
+			out.Entries = append(out.Entries, wireEntry(e, marks))
 			return nil
 		})
 	})
@@ -47,7 +52,7 @@ func (s *server) entries(ctx context.Context, in *LedgerFilter) (*body[v1.Ledger
 
 func (s *server) summary(ctx context.Context, in *struct {
 	LedgerFilter
-	By string `query:"by" doc:"run, project, pool, provider, chipmaker, chip or day"`
+	By string `query:"by" doc:"run, project, pool, provider, chipmaker, chip, day, contract or category"`
 }) (*body[v1.LedgerSummary], error) {
 	if in.By == "" {
 		in.By = string(ledger.ByRun)
@@ -57,15 +62,20 @@ func (s *server) summary(ctx context.Context, in *struct {
 		return nil, err
 	}
 	out := v1.LedgerSummary{By: in.By, Groups: []v1.LedgerGroup{}}
+	s.settle(ctx)
 	err = s.Store.View(ctx, func(tx store.Tx) error {
-		rows, err := ledger.Summarize(in.source(tx), by)
+		marks, err := marksIn(tx)
+		if err != nil {
+			return err
+		}
+		rows, err := ledger.Summarize(in.source(tx), by, marks)
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
 			out.Groups = append(out.Groups, wireRow(row))
 		}
-		total, err := ledger.Total(in.source(tx))
+		total, err := ledger.Total(in.source(tx), marks)
 		out.Total = wireRow(total)
 		return err
 	})
@@ -75,10 +85,26 @@ func (s *server) summary(ctx context.Context, in *struct {
 	return answer(out), nil
 }
 
+// settle brings the bill up to date before it is read.
+func (s *server) settle(ctx context.Context) {
+	if s.Settle != nil {
+		s.Settle(ctx)
+	}
+}
+
+func marksIn(tx store.Tx) (ledger.Marks, error) {
+	text, err := tx.Setting(ledger.MarksSetting)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.ParseMarks(text)
+}
+
 func wireRow(row ledger.Row) v1.LedgerGroup {
 	return v1.LedgerGroup{
 		Group: row.Group, Entries: row.Entries, NodeHours: v1.Decimal(row.NodeHours.String()),
 		ChipHours: v1.Decimal(row.ChipHours.String()), Cost: wireAmounts(row.Cost), Imputed: wireAmounts(row.Imputed),
+		Billed: wireAmounts(row.Billed), Effective: wireAmounts(row.Effective),
 	}
 }
 
@@ -102,7 +128,7 @@ func (s *server) verify(ctx context.Context, _ *struct{}) (*body[v1.LedgerVerdic
 			return err
 		}
 		out = v1.LedgerVerdict{
-			Entries: report.Entries, Attempts: report.Attempts,
+			Entries: report.Entries, Charges: report.Charges, Attempts: report.Attempts,
 			Booked: wireAmounts(report.Booked), Computed: wireAmounts(report.Computed), Problems: []string{},
 		}
 		for _, p := range report.Problems {

@@ -28,6 +28,7 @@ type Services struct {
 	Metrics     http.Handler // may be nil
 	Touched     func()       // called at every request; may be nil
 	Quote       Quoter
+	Settle      func(context.Context) // bills the ledger up to now; may be nil
 }
 
 // server is the handlers' state: nothing but their services.

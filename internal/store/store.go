@@ -97,4 +97,5 @@ type EntryFilter struct {
 	Run      string
 	Project  string
 	From, To time.Time // entries whose span begins in [From, To)
+	After    int64     // entries of greater ID
 }

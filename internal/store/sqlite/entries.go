@@ -56,7 +56,7 @@ func (t *tx) Entries(filter store.EntryFilter, fn func(ledger.Entry) error) erro
 		return classify(err, "read the ledger")
 	}
 	text, args := entryQuery(filter)
-	for after := int64(0); ; {
+	for after := filter.After; ; {
 		args[0], args[1] = after, last
 		entries, err := all(t, scanEntry, text, args...)
 		if err != nil {

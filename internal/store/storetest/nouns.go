@@ -180,6 +180,7 @@ func entriesFiltered(t *testing.T, s store.Store) {
 			{"run of another project", store.EntryFilter{Run: "b", Project: "lab"}, 0, ""},
 			{"from, inclusive", store.EntryFilter{From: at(1298)}, 2, "a-1@1298"},
 			{"to, exclusive", store.EntryFilter{To: at(2)}, 2, "a-1@0"},
+			{"after an ID", store.EntryFilter{Run: "b", After: 4}, hours/2 - 2, "b-1@5"},
 			{"span", store.EntryFilter{From: at(2), To: at(6)}, 4, "a-1@2"},
 			{"run and span", store.EntryFilter{Run: "b", Project: "shop", From: at(2), To: at(6)}, 2, "b-1@3"},
 		} {
