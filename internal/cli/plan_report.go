@@ -1,13 +1,17 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"html"
+	"math"
+	"slices"
 	"sort"
 	"strings"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/plan"
+	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
 // planReport is a plan as a page that stands alone.
@@ -15,66 +19,222 @@ func planReport(made *plan.Plan) []byte {
 	var b strings.Builder
 	title := "Plan of " + made.Portfolio
 	fmt.Fprintf(&b, pageHead, html.EscapeString(title))
-	fmt.Fprintf(&b, "<h1>%s</h1><p>As of %s, for %s to %s. %s</p>\n", html.EscapeString(title), made.AsOf.Format(time.DateOnly),
-		made.From.Format(time.DateOnly), made.To.Format(time.DateOnly), html.EscapeString(made.ID))
+	fmt.Fprintf(&b, "<h1>%s</h1><p>Decided as of %s, for %s to %s · %s</p>\n<p class=\"lead\">%s.</p>\n", html.EscapeString(title), made.AsOf.Format(time.DateOnly),
+		made.From.Format(time.DateOnly), made.To.Format(time.DateOnly), html.EscapeString(made.ID), html.EscapeString(sentence(made)))
+	q := made.Quality
+	fmt.Fprintf(&b, "<p>%s Weighted by risk it costs %s, and no plan can cost less than %s: a gap of %.2f%%.</p>\n",
+		html.EscapeString(strings.ReplaceAll(planMoney(made), "\n", " ")), modelMoney(q.Objective), modelMoney(q.Bound), 100*q.Gap)
 	reportDecisions(&b, made)
+	reportYears(&b, made)
+	reportIfs(&b, made)
 	for _, c := range planCharts(made) {
 		b.WriteString(c.html())
 	}
+	b.WriteString(meritOrder(made).html())
+	reportStanding(&b, made)
+	reportSources(&b, made)
 	b.WriteString("</body></html>\n")
 	return []byte(b.String())
 }
 
-func reportDecisions(b *strings.Builder, made *plan.Plan) {
-	q := made.Quality
-	fmt.Fprintf(b, "<p>Expected cost %s, in the worst futures %s (discounted). No plan can cost less than %s: a gap of %.2f%%.</p>\n<h2>Decisions</h2><table><tr><th>What</th><th>Why</th></tr>\n",
-		modelMoney(q.Expected), modelMoney(q.CVaR), modelMoney(q.Bound), 100*q.Gap)
-	for _, d := range made.Decisions {
-		fmt.Fprintf(b, "<tr><td>%s</td><td style=\"text-align:left\">%s</td></tr>\n", html.EscapeString(d.Says()), html.EscapeString(strings.Join(d.Reasons, "; ")))
-	}
-	b.WriteString("</table>\n<h2>What binds</h2><ul>\n")
-	for _, binding := range made.Binding {
-		fmt.Fprintf(b, "<li>%s</li>\n", html.EscapeString(binding.Words))
-	}
-	b.WriteString("</ul>\n")
-	if len(made.Variants) == 0 {
+// reportTable writes a table; columns whose heading starts with a dot are text.
+func reportTable(b *strings.Builder, title string, heads []string, rows [][]string) {
+	if len(rows) == 0 {
 		return
 	}
-	b.WriteString("<h2>Reported values</h2><table><tr><th>Figure</th><th>Value</th><th>Source</th><th>What changes</th></tr>\n")
-	for _, v := range made.Variants {
-		text := strings.Join(v.Changes, "; ")
-		switch {
-		case v.Taken:
-			text = "taken"
-		case v.Error != "":
-			text = "there is no plan: " + v.Error
-		case text == "":
-			text = "nothing"
+	class := func(i int) string {
+		if strings.HasPrefix(heads[i], ".") {
+			return ` class="text"`
 		}
-		fmt.Fprintf(b, "<tr><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>\n", html.EscapeString(v.Figure), html.EscapeString(v.Value), html.EscapeString(v.Source), html.EscapeString(text))
+		return ""
 	}
-	b.WriteString("</table>\n")
+	fmt.Fprintf(b, "<section><h2>%s</h2><div class=\"wide\"><table><tr>", html.EscapeString(title))
+	for i, head := range heads {
+		fmt.Fprintf(b, "<th%s>%s</th>", class(i), html.EscapeString(strings.TrimPrefix(head, ".")))
+	}
+	b.WriteString("</tr>\n")
+	for _, row := range rows {
+		b.WriteString("<tr>")
+		for i, cell := range row {
+			if lines := strings.Split(cell, "\n"); len(lines) > 1 {
+				for k := range lines {
+					lines[k] = "<li>" + html.EscapeString(lines[k]) + "</li>"
+				}
+				fmt.Fprintf(b, "<td%s><ul>%s</ul></td>", class(i), strings.Join(lines, ""))
+				continue
+			}
+			fmt.Fprintf(b, "<td%s>%s</td>", class(i), html.EscapeString(cell))
+		}
+		b.WriteString("</tr>\n")
+	}
+	b.WriteString("</table></div></section>\n")
+}
+
+func reportDecisions(b *strings.Builder, made *plan.Plan) {
+	var rows [][]string
+	for _, d := range made.Decisions {
+		when, worth := d.At.Format(time.DateOnly), ""
+		if d.Action == plan.Decline || d.Action == plan.Hold {
+			when = ""
+		}
+		if d.Worth != nil {
+			worth = strings.TrimPrefix(worthWords(d), "worth ")
+		}
+		rows = append(rows, []string{string(d.Action) + " " + decided(d), when, worth, strings.Join(d.Reasons, "\n")})
+	}
+	reportTable(b, "Decisions", []string{"What", "From", "Worth", ".Why"}, rows)
+	rows = nil
+	for _, binding := range made.Binding {
+		rows = append(rows, []string{binding.Subject, binding.Words})
+	}
+	reportTable(b, "What binds, and what it would cost or save to move it", []string{".What", ".Shadow price"}, rows)
+}
+
+func reportYears(b *strings.Builder, made *plan.Plan) {
+	providers, makers := topNames(made, func(y plan.Year) map[string]float64 { return y.Providers }), topNames(made, func(y plan.Year) map[string]float64 { return y.Chipmakers })
+	heads := []string{".Year", "Spend", "Committed"}
+	for _, name := range makers {
+		providers = append(providers, name+" chips")
+	}
+	heads = append(append(heads, providers...), "HHI", "Burn/month", "Runway", "Cash low")
+	var rows [][]string
+	for _, y := range made.Years {
+		row := []string{fmt.Sprint(y.Year), y.Spend.Short(), modelMoney(y.Committed)}
+		for _, name := range providers {
+			share := y.Providers[name]
+			if maker, of := strings.CutSuffix(name, " chips"); of {
+				share = y.Chipmakers[maker]
+			}
+			row = append(row, percentage(share))
+		}
+		burn, runway, low := "", "", ""
+		if y.NetBurn != nil {
+			burn, runway = modelMoney(*y.NetBurn), "grows"
+		}
+		if y.Runway != nil {
+			runway = runwayWords(*y.Runway)
+		}
+		if y.CashLow != nil {
+			low = modelMoney(y.CashLow.Amount)
+		}
+		rows = append(rows, append(row, units.Grouped(int64(math.Round(y.HHI))), burn, runway, low))
+	}
+	reportTable(b, "Years, if "+made.Futures[0].Name, heads, rows)
+	b.WriteString("<p>Providers by spend at list price, chips by chip-hours. Committed adds up all contracts; one dollar may count towards two of them. Burn is spend and other costs less revenue; runway is months from the end of the year to the floor of cash at that burn, without further raises.</p>\n")
+}
+
+// runwayWords is a runway in months, as far as that means something.
+func runwayWords(months float64) string {
+	const long = 120
+	if months > long {
+		return "over 10 years"
+	}
+	return fmt.Sprintf("%.0f months", months)
+}
+
+func reportIfs(b *strings.Builder, made *plan.Plan) {
+	lines := planIfs(made)
+	if len(lines) == 0 {
+		return
+	}
+	b.WriteString("<section><h2>If</h2><ul>\n")
+	for _, line := range lines {
+		fmt.Fprintf(b, "<li>%s</li>\n", html.EscapeString(line))
+	}
+	b.WriteString("</ul></section>\n")
+	var rows [][]string
+	for _, v := range made.Variants {
+		taken := ""
+		if v.Taken {
+			taken = "this plan"
+		}
+		rows = append(rows, []string{v.Figure, v.Value, taken, v.Source, v.Means})
+	}
+	reportTable(b, "Figures of which several values are reported", []string{"Figure", "Value", "Taken", ".Source", ".What it means"}, rows)
+}
+
+// reportStanding is where each clause stands at the end of the likeliest future.
+func reportStanding(b *strings.Builder, made *plan.Plan) {
+	var rows [][]string
+	for _, s := range made.Covenants {
+		asked, done := modelMoney(s.Committed), modelMoney(s.Retired)
+		if s.Floor > 0 {
+			asked, done = covenantFigure(s, s.Floor), covenantFigure(s, s.Share)
+		}
+		rows = append(rows, []string{s.Contract + "/" + s.Clause, s.Kind, s.Period, asked, done, s.State})
+	}
+	reportTable(b, "Where each clause stands at the end, if "+made.Futures[0].Name, []string{"Clause", ".Kind", "To", "Asked for", "Done", ".State"}, rows)
+}
+
+// reportSources lists where the portfolio's figures are from.
+func reportSources(b *strings.Builder, made *plan.Plan) {
+	portfolio, err := made.Parse()
+	if err != nil {
+		return // a plan that was sealed parses; a report is no place to fail
+	}
+	var rows [][]string
+	add := func(what, source string) {
+		if source != "" {
+			rows = append(rows, []string{what, source})
+		}
+	}
+	for _, d := range portfolio.Demand {
+		add("demand "+d.Name, d.Source)
+	}
+	for _, o := range portfolio.Offers {
+		add("offer "+o.Name, o.Source)
+	}
+	for _, c := range portfolio.Contracts {
+		add("contract "+c.Contract, strings.Join(c.Sources, "; "))
+	}
+	for _, q := range portfolio.Qualification {
+		add("qualification of "+q.Model, q.Source)
+	}
+	if f := portfolio.Financing; f != nil {
+		add("financing", f.Source)
+		for _, i := range f.Inflows {
+			add("inflow "+i.Name, i.Source)
+		}
+	}
+	for _, s := range portfolio.Scenarios {
+		add("scenario "+s.Name, s.Source)
+	}
+	reportTable(b, "Where the figures are from", []string{"Figure", ".Source"}, rows)
 }
 
 func planCharts(made *plan.Plan) []chart {
 	first := made.Futures[0]
-	var labels []string
+	axis := chart{}
 	for _, p := range first.Periods {
-		labels = append(labels, p.Label)
+		axis.labels, axis.widths = append(axis.labels, p.Label), append(axis.widths, p.Hours())
 	}
-	charts := []chart{
-		{title: "Capacity by chip", note: "Chips in use on average, in " + first.Name + ".", labels: labels, format: wholeNumber,
-			bars: stack(first, func(n plan.Nodes) (string, float64) { return n.Chip, n.Chips })},
-		{title: "Spend against commitments", note: "What billing charges in each period, and what signed contracts oblige to spend.", labels: labels, format: modelMoney,
-			bars: []series{{"spend", spendOf(first)}}, lines: []series{{"committed", committedOf(first)}}},
-		{title: "Exposure by provider", note: "Share of chips in use.", labels: labels, format: percentage,
-			bars: asShares(stack(first, func(n plan.Nodes) (string, float64) { return n.Provider, n.Chips }))},
-		{title: "Exposure by chipmaker", note: "Share of chips in use.", labels: labels, format: percentage,
-			bars: asShares(stack(first, func(n plan.Nodes) (string, float64) { return n.Chipmaker, n.Chips }))},
-		fan(made, labels), meritChart(made),
+	on := func(title, note string, format func(float64) string) chart {
+		c := axis
+		c.title, c.note, c.format = title, note, format
+		return c
 	}
+	capacity := on("Capacity by chip", "Chips in use on average, if "+first.Name+".", wholeNumber)
+	capacity.bars = stack(first, func(n plan.Nodes) (string, float64) { return n.Chip, n.Chips })
+	spend := on("Spend against commitments", "A month, on average over each period: what billing charges, and what signed contracts oblige to spend, if "+first.Name+".", modelMoney)
+	spend.axis, spend.bars, spend.lines = axisMoney, []series{{"spend", monthly(first, spendOf)}}, []series{{"committed", monthly(first, committedOf)}}
+	providers := on("Exposure by provider", "Share of chips in use.", percentage)
+	providers.bars = asShares(stack(first, func(n plan.Nodes) (string, float64) { return n.Provider, n.Chips }))
+	makers := on("Exposure by chipmaker", "Share of chips in use.", percentage)
+	makers.bars = asShares(stack(first, func(n plan.Nodes) (string, float64) { return n.Chipmaker, n.Chips }))
+	charts := []chart{capacity, spend}
 	if first.CashLow != nil {
-		charts = append(charts, cashChart(made, labels))
+		cash := on("Cash", "At the end of each period, in each future.", modelMoney)
+		cash.axis, cash.lines = axisMoney, cashOf(made)
+		charts = append(charts, cash)
+	}
+	charts = append(charts, providers, makers)
+	if len(made.Futures) > 1 {
+		fan := on("Futures", "Spend a month in each future, with the probability of each.", modelMoney)
+		fan.axis, fan.band = axisMoney, true
+		for _, f := range made.Futures {
+			fan.lines = append(fan.lines, series{fmt.Sprintf("%s (%.0f%%)", f.Name, 100*f.Probability), monthly(f, spendOf)})
+		}
+		charts = append(charts, fan)
 	}
 	return charts
 }
@@ -120,24 +280,22 @@ func asShares(all []series) []series {
 	return all
 }
 
-func spendOf(f plan.Future) []float64 {
+func spendOf(p plan.PeriodResult) float64 { return float64(p.Spend.Micros) / 1e6 }
+
+func committedOf(p plan.PeriodResult) float64 { return p.Committed }
+
+// monthly spreads what each period has over its months.
+func monthly(f plan.Future, of func(plan.PeriodResult) float64) []float64 {
+	const monthHours = 8766.0 / 12
 	var all []float64
 	for _, p := range f.Periods {
-		all = append(all, float64(p.Spend.Micros)/1e6)
+		all = append(all, of(p)*monthHours/p.Hours())
 	}
 	return all
 }
 
-func committedOf(f plan.Future) []float64 {
-	var all []float64
-	for _, p := range f.Periods {
-		all = append(all, p.Committed)
-	}
-	return all
-}
-
-func cashChart(made *plan.Plan, labels []string) chart {
-	c := chart{title: "Cash", note: "At the end of each period, by future.", labels: labels, format: modelMoney}
+func cashOf(made *plan.Plan) []series {
+	var all []series
 	for _, f := range made.Futures {
 		s := series{name: f.Name}
 		for _, p := range f.Periods {
@@ -145,42 +303,28 @@ func cashChart(made *plan.Plan, labels []string) chart {
 				s.values = append(s.values, *p.Cash)
 			}
 		}
-		c.lines = append(c.lines, s)
+		all = append(all, s)
 	}
-	return c
+	if portfolio, err := made.Parse(); err == nil && portfolio.Financing != nil && !portfolio.Financing.Floor.IsZero() {
+		floor, _ := portfolio.Financing.Floor.Float64()
+		all = append(all, series{"floor", slices.Repeat([]float64{floor}, len(made.Futures[0].Periods))})
+	}
+	return all
 }
 
-// fan is what has been spent so far in each future.
-func fan(made *plan.Plan, labels []string) chart {
-	c := chart{title: "Futures", note: "Spend so far, by future.", labels: labels, format: modelMoney}
-	for _, f := range made.Futures {
-		s, sum := series{name: fmt.Sprintf("%s (%.0f%%)", f.Name, 100*f.Probability)}, 0.0
-		for _, spent := range spendOf(f) {
-			sum += spent
-			s.values = append(s.values, sum)
-		}
-		c.lines = append(c.lines, s)
-	}
-	return c
-}
-
-// meritChart ranks the offers of the first period by their dispatch price.
-func meritChart(made *plan.Plan) chart {
-	c := chart{title: "Merit order", note: "Dispatch price of a node-hour in the first period, cheapest first: cash now, and the opportunity cost of longer commitments.",
+// meritOrder ranks the offers of the first period by their dispatch price.
+func meritOrder(made *plan.Plan) ranking {
+	k := ranking{title: "Merit order in " + made.Futures[0].Periods[0].Label, barName: "dispatch price", mark: "list price",
+		note:   "What one more node-hour really costs, cheapest first: the cash that it adds to the bill now, and the opportunity cost of commitments over longer windows.",
 		format: func(x float64) string { return fmt.Sprintf("$%.2f", x) }}
-	var now []plan.Dispatch
 	for _, d := range made.Dispatch {
 		if d.Period.From.Equal(made.From) {
-			now = append(now, d)
+			k.rows = append(k.rows, ranked{strings.TrimSpace(d.Offer + " " + d.Class), d.Price, d.List, d.Reason})
 		}
 	}
-	sort.SliceStable(now, func(i, j int) bool { return now[i].Price < now[j].Price })
-	price := series{name: "dispatch price"}
-	list := series{name: "list price"}
-	for _, d := range now {
-		c.labels = append(c.labels, strings.TrimSpace(d.Offer+" "+d.Class))
-		price.values, list.values = append(price.values, d.Price), append(list.values, d.List)
-	}
-	c.bars, c.lines = []series{price}, []series{list}
-	return c
+	slices.SortStableFunc(k.rows, func(a, b ranked) int { return cmp.Compare(a.value, b.value) })
+	const most = 30
+	k.others = max(len(k.rows)-most, 0)
+	k.rows = k.rows[:min(most, len(k.rows))]
+	return k
 }

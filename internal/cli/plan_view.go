@@ -89,8 +89,13 @@ func topNames(made *plan.Plan, of func(plan.Year) map[string]float64) []string {
 	return names[:min(most, len(names))]
 }
 
-// planHeadline is what was decided, in one sentence.
+// planHeadline is what was decided, and how well.
 func planHeadline(made *plan.Plan, took time.Duration) string {
+	return fmt.Sprintf("%s.     gap %.2f%%, %.0f s, %s\n", sentence(made), 100*made.Quality.Gap, took.Seconds(), made.ID)
+}
+
+// sentence is what was decided, in one sentence.
+func sentence(made *plan.Plan) string {
 	parts := map[plan.Action][]string{}
 	for _, d := range made.Decisions {
 		parts[d.Action] = append(parts[d.Action], decided(d))
@@ -110,7 +115,7 @@ func planHeadline(made *plan.Plan, took time.Duration) string {
 		clauses = []string{"nothing new to sign or buy"}
 	}
 	text := strings.Join(clauses, "; ")
-	return fmt.Sprintf("%s%s.     gap %.2f%%, %.0f s, %s\n", strings.ToUpper(text[:1]), text[1:], 100*made.Quality.Gap, took.Seconds(), made.ID)
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // decided is what a decision is about, with its size.
@@ -205,6 +210,7 @@ func planAfter(made *plan.Plan, report string) string {
 		}
 		b.WriteString("\n")
 	}
+	b.WriteString(covenantLine(made))
 	for _, line := range planIfs(made) {
 		b.WriteString(line + "\n")
 	}
@@ -214,6 +220,32 @@ func planAfter(made *plan.Plan, report string) string {
 	}
 	fmt.Fprintf(&b, "Under shocks? yard stress %s     What would leaving cost? yard leverage %s\n", made.ID, made.ID)
 	return b.String()
+}
+
+// covenantFigure is what a covenant counts, in its unit.
+func covenantFigure(s plan.Standing, x float64) string {
+	if s.Unit == "MW" {
+		return units.Grouped(int64(math.Round(x))) + " MW"
+	}
+	return fmt.Sprintf("%.1f%%", 100*x)
+}
+
+// covenantLine is how the covenants of the likeliest future stand.
+func covenantLine(made *plan.Plan) string {
+	var parts []string
+	for _, s := range made.Covenants {
+		if s.State != "" {
+			parts = append(parts, fmt.Sprintf("%s/%s %s of %s in %s: %s", s.Contract, s.Clause, covenantFigure(s, s.Share), covenantFigure(s, s.Floor), s.Period, s.State))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	const most = 3
+	if len(parts) > most {
+		parts = append(parts[:most:most], fmt.Sprintf("%d more windows (-o json)", len(parts)-most))
+	}
+	return "Covenants: " + strings.Join(parts, "; ") + "\n"
 }
 
 // planIfs says what differs in some futures, under other reported values, and
@@ -299,5 +331,5 @@ func shortestRunway(made *plan.Plan) string {
 	if worst == nil {
 		return ", and grows each year"
 	}
-	return fmt.Sprintf("; shortest runway %.0f months, at the end of %d", *worst.Runway, worst.Year)
+	return fmt.Sprintf("; shortest runway %s, at the end of %d", runwayWords(*worst.Runway), worst.Year)
 }

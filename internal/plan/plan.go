@@ -211,7 +211,8 @@ type Variant struct {
 	Error     string   `json:"error,omitempty"`
 }
 
-// Standing is where a clause stands at the end of the first future, by billing.
+// Standing is where a clause stands at the end of the first future: money by
+// billing, covenants window by window.
 type Standing struct {
 	Contract  string  `json:"contract"`
 	Clause    string  `json:"clause"`
@@ -220,6 +221,9 @@ type Standing struct {
 	Retired   float64 `json:"retired,omitempty"`
 	Share     float64 `json:"share,omitempty"`
 	Floor     float64 `json:"floor,omitempty"`
+	Unit      string  `json:"unit,omitempty"` // of share and floor: "of work" (shares) or MW
+	Period    string  `json:"period,omitempty"`
+	State     string  `json:"state,omitempty"` // of a covenant: kept, cured, broken
 }
 
 // Seal gives the plan its ID: a hash of everything else in it.

@@ -131,6 +131,7 @@ type Demand struct {
 
 	Throughput map[string]float64 `json:"throughput,omitempty"` // units of work per chip-hour, by chip
 	Estimate   *Estimate          `json:"estimate,omitempty"`   // chips without a throughput: tokens by the estimator
+	Source     string             `json:"source,omitempty"`
 }
 
 // Estimate asks the estimator for tokens per chip-hour of a training.
@@ -242,6 +243,7 @@ type Qualification struct {
 	Model    string    `json:"model" jsonschema:"required"`
 	Families []string  `json:"families" jsonschema:"required"`
 	Porting  []Porting `json:"porting,omitempty"`
+	Source   string    `json:"source,omitempty"`
 }
 
 // Porting is an option to validate a model for another chip family.
@@ -258,6 +260,7 @@ type Financing struct {
 	Revenue []Money         `json:"revenue,omitempty"`          // a month
 	Other   []Money         `json:"other_costs,omitempty"`      // a month, for what is not compute
 	Inflows []Inflow        `json:"inflows,omitempty"`
+	Source  string          `json:"source,omitempty"`
 }
 
 // Money is an amount a month from a date on.
@@ -274,6 +277,7 @@ type Inflow struct {
 	Requires string            `json:"requires,omitempty"` // a contract that must have been signed
 	Counts   *contract.Share   `json:"counts,omitempty"`   // part of it that is a gain; the rest is paid for in shares or debt. None where absent
 	Known    *contract.Instant `json:"known,omitempty"`
+	Source   string            `json:"source,omitempty"`
 }
 
 // Dimension is what a share is taken of.
@@ -317,6 +321,7 @@ type Scenario struct {
 	Probability float64           `json:"probability" jsonschema:"required"`
 	Effects     []Effect          `json:"effects,omitempty"`
 	Known       *contract.Instant `json:"known,omitempty"`
+	Source      string            `json:"source,omitempty"`
 }
 
 // What an effect changes.

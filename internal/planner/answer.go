@@ -80,7 +80,7 @@ func writePlan(ctx context.Context, solver lp.Solver, parts []part, first *decid
 	out.Binding = a.binding(duals)
 	out.Dispatch = a.dispatch(duals)
 	out.Decisions = a.decisions(first, out.Binding)
-	standing, err := a.standing(first)
+	standing, err := a.standing(first, &out.Futures[0])
 	if err != nil {
 		return nil, err
 	}
@@ -283,23 +283,4 @@ func sortedNames(m map[string]float64) []string {
 	}
 	sort.Strings(names)
 	return names
-}
-
-// standing asks billing where each clause stands in the first future.
-func (a *answer) standing(first *decided) ([]plan.Standing, error) {
-	r := a.recourse[0]
-	billed, err := a.billOf(a.contractsOf(r.f, first), a.uses(r))
-	if err != nil {
-		return nil, err
-	}
-	var all []plan.Standing
-	for _, s := range billed.standing {
-		out := plan.Standing{Contract: s.Contract, Clause: s.Clause, Kind: s.Kind, Committed: float64(s.Life) / 1e6, Retired: float64(s.LifeDone) / 1e6}
-		if s.Measured {
-			out.Share, _ = s.Share.Rat().Float64()
-			out.Floor, _ = s.Floor.Rat().Float64()
-		}
-		all = append(all, out)
-	}
-	return all, nil
 }
