@@ -28,9 +28,10 @@ const (
 	pace = 24 * time.Hour
 )
 
-// draining reports whether a budget asked a live attempt to end.
+// draining reports whether a live attempt was asked to end while its run goes
+// on: by a budget, or because the run moves.
 func draining(a fleet.Attempt) bool {
-	return !a.State.Final() && strings.HasPrefix(a.Reason, drainedBy)
+	return !a.State.Final() && (strings.HasPrefix(a.Reason, drainedBy) || moving(a))
 }
 
 func heldByBudget(run fleet.Run) bool { return strings.HasPrefix(run.Reason, heldBy) }

@@ -148,6 +148,10 @@ func (t *memTx) AppendDecision(d fleet.Decision) error {
 	return nil
 }
 
+func (t *memTx) Decisions(run string) ([]fleet.Decision, error) {
+	return slices.Clone(t.memory.decisions[run]), nil
+}
+
 func (t *memTx) DecisionsSince(verb string, since time.Time) ([]fleet.Decision, error) {
 	var found []fleet.Decision
 	for _, list := range t.memory.decisions {
@@ -191,6 +195,33 @@ type script struct {
 	exit       int
 	checkpoint int64 // reported halfway
 	stubborn   time.Duration
+
+	// A gang with steps takes per for each from step on, writes a checkpoint
+	// every so many, and one more when it is stopped with a grace.
+	from, steps, every int64
+	per                time.Duration
+	tokens             float64 // per second, as it reports them
+	hangs              int64   // the step at which it stands still; 0: never
+	node               string  // that its failure is due to
+}
+
+// progress is what a gang with steps has reported after running so long.
+func (s script) progress(g *gang, ran time.Duration) fleet.Progress {
+	done := min(s.from+int64(ran/s.per), s.steps)
+	if s.hangs > 0 {
+		done = min(done, s.hangs)
+	}
+	if done == 0 {
+		return fleet.Progress{}
+	}
+	p := fleet.Progress{
+		At: g.started.Add(time.Duration(done-s.from) * s.per), Step: done, Steps: s.steps, Loss: 5 - 4*float64(done)/float64(s.steps),
+		TokensPerSecond: s.tokens, CheckpointStep: max(s.from, done/s.every*s.every),
+	}
+	if g.stopped && s.hangs == 0 {
+		p.CheckpointStep = done
+	}
+	return p
 }
 
 // gang is a started gang.
@@ -268,6 +299,13 @@ func (e *fakeEngine) Observe(_ context.Context, key string) (engine.Status, erro
 	}
 	e.advance(g)
 	status := engine.Status{State: engine.Running, Started: g.started}
+	if g.script.steps > 0 {
+		ran := e.now().Sub(g.started)
+		if !g.ended.IsZero() {
+			ran = g.ended.Sub(g.started)
+		}
+		status.Progress = g.script.progress(g, ran)
+	}
 	if e.now().Sub(g.started) >= g.script.takes/2 && g.script.checkpoint > 0 {
 		status.Progress = fleet.Progress{At: g.started.Add(g.script.takes / 2), Step: g.script.checkpoint, CheckpointStep: g.script.checkpoint}
 	}
@@ -277,7 +315,7 @@ func (e *fakeEngine) Observe(_ context.Context, key string) (engine.Status, erro
 			status.ExitCode = 143
 		}
 		if status.ExitCode != 0 {
-			status.Reason = "rank 0 exited"
+			status.Reason, status.BadNode = "rank 0 exited", g.script.node
 		}
 	}
 	return status, nil
@@ -289,6 +327,12 @@ func (e *fakeEngine) advance(g *gang) {
 		return
 	}
 	natural := g.started.Add(g.script.takes)
+	if s := g.script; s.steps > 0 {
+		natural = g.started.Add(time.Duration(s.steps-s.from) * s.per)
+		if s.hangs > 0 {
+			natural = g.started.Add(1000 * time.Hour)
+		}
+	}
 	switch {
 	case !g.stopAt.IsZero() && !e.now().Before(g.stopAt) && g.stopAt.Before(natural):
 		g.ended, g.stopped = g.stopAt, true

@@ -92,20 +92,42 @@ func cacheKey(w *workload.Workload, family chip.Family) string {
 // checkpoint is where an attempt's checkpoints are kept beyond its nodes: in
 // the store of its site, or else in that of the settings; nil for nowhere.
 func (l *Loop) checkpoint(place Place, attempt fleet.Attempt, policy workload.VariantCheckpoint) (*engine.Checkpoint, error) {
+	store, err := l.store(place, attempt.Run)
+	if err != nil || store == "" {
+		return nil, err
+	}
+	return &engine.Checkpoint{
+		URL: store, Epoch: attempt.Epoch, Keep: policy.Keep, Format: policy.Writes, Reads: policy.Reads,
+	}, nil
+}
+
+// store is the URL of a run's checkpoints on a site, "" where they have none.
+func (l *Loop) store(place Place, run string) (string, error) {
 	base := l.CheckpointStore
 	if place.File != nil && place.File.Checkpoints != "" {
 		base = place.File.Checkpoints
 	}
 	if base == "" {
-		return nil, nil
+		return "", nil
 	}
 	u, err := url.Parse(base)
 	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the checkpoint store of site "+place.Name)
+		return "", fault.Wrap(fault.Invalid, err, "the checkpoint store of site "+place.Name)
 	}
-	return &engine.Checkpoint{
-		URL: u.JoinPath(attempt.Run).String(), Epoch: attempt.Epoch, Keep: policy.Keep, Format: policy.Writes, Reads: policy.Reads,
-	}, nil
+	return u.JoinPath(run).String(), nil
+}
+
+// storeOf is store for a site by its name; one that is gone has none.
+func (l *Loop) storeOf(name, run string) string {
+	place, err := l.Sites.Find(name)
+	if err != nil {
+		return ""
+	}
+	store, err := l.store(place, run)
+	if err != nil {
+		return "" // gang tells of it
+	}
+	return store
 }
 
 // secrets gives the gang the values of its secrets on this machine, and

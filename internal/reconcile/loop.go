@@ -48,6 +48,7 @@ type Options struct {
 	Interval   time.Duration      // between passes when nothing kicks
 	SweepEvery time.Duration      // between searches for orphans
 	PoolsEvery time.Duration      // how long an observation of pools is used
+	MovesEvery time.Duration      // between looks for runs that should go on elsewhere; 0 is half a minute
 	Crash      func(point string) // called at every point of CrashPoints; may be nil
 	Passed     func(Pass)         // told of every pass; may be nil
 }
@@ -75,6 +76,9 @@ type Loop struct {
 	starting bool // a gang was about to begin in the last pass
 	sent     stops
 	silent   silences
+	weighed  time.Time         // when moves were last looked for
+	stays    map[string]string // why a run that should leave its place stays, as last told
+	models   qualified
 }
 
 // New returns a loop that does nothing until Run or Tick.
@@ -87,6 +91,9 @@ func New(options Options) *Loop {
 	}
 	if options.Budgets == nil {
 		options.Budgets = func() ([]*budget.Budget, error) { return nil, nil }
+	}
+	if options.MovesEvery == 0 {
+		options.MovesEvery = movesEvery
 	}
 	if options.Passed == nil {
 		options.Passed = func(Pass) {}
@@ -175,6 +182,9 @@ func (l *Loop) tick(ctx context.Context, pass *Pass) error {
 	}
 	if placed > 0 || again {
 		l.Kick()
+	}
+	if err := l.moveWhenDue(ctx, w); err != nil {
+		return err
 	}
 	return l.sweepWhenDue(ctx)
 }

@@ -96,10 +96,11 @@ func (o option) rank() int {
 }
 
 // match finds the pools that can take a run in merit order, and says what
-// rules out the others. Where the cost of the whole run can be predicted the
+// rules out the others; a pool that it moves to goes first. earlier are its
+// attempts, whose newest checkpoint a pool must be able to go on from. Where the cost of the whole run can be predicted the
 // cheapest run comes first; pools without a prediction follow by the price of
 // an hour.
-func (l *Loop) match(run fleet.Run, pools []fleet.Pool, now time.Time) scheduler.Waiting {
+func (l *Loop) match(run fleet.Run, earlier []fleet.Attempt, pools []fleet.Pool, now time.Time) scheduler.Waiting {
 	if run.NotBefore.Sub(now) > l.policyOf(run).BackoffMax {
 		run.NotBefore = time.Time{} // no rest is that long: the clock was set back
 	}
@@ -116,6 +117,9 @@ func (l *Loop) match(run fleet.Run, pools []fleet.Pool, now time.Time) scheduler
 			best = scheduler.Prospect{}
 		}
 		candidate, obstacle := l.consider(w, pool, best.Nodes)
+		if obstacle == "" {
+			obstacle = l.barred(run, w, earlier, pool, pools)
+		}
 		if obstacle != "" {
 			waiting.RuledOut = append(waiting.RuledOut, pool.ID()+": "+obstacle)
 			continue
@@ -136,7 +140,47 @@ func (l *Loop) match(run fleet.Run, pools []fleet.Pool, now time.Time) scheduler
 		o.candidate.Reasons = []string{why(i, options, pools)}
 		waiting.Candidates = append(waiting.Candidates, o.candidate)
 	}
+	if run.Target != "" {
+		waiting.Candidates = targetFirst(run.Target, waiting.Candidates)
+	}
 	return waiting
+}
+
+// targetFirst puts the pools that a run moves to before the others.
+func targetFirst(target string, candidates []scheduler.Candidate) []scheduler.Candidate {
+	var first, rest []scheduler.Candidate
+	for _, c := range candidates {
+		if scheduler.Aims(target, c.Pool) {
+			c.Reasons = []string{"it moves here"}
+			first = append(first, c)
+			continue
+		}
+		c.Reasons = append([]string{target + ", where it was to go, cannot take it any more"}, c.Reasons...)
+		rest = append(rest, c)
+	}
+	return append(first, rest...)
+}
+
+// barred says why a run that has a checkpoint, or is a trial, cannot go on in a
+// pool, or "".
+func (l *Loop) barred(run fleet.Run, w *workload.Workload, earlier []fleet.Attempt, pool fleet.Pool, pools []fleet.Pool) string {
+	if run.Trial != nil {
+		if run.Trial.Pool != pool.ID() {
+			return "the trial is of " + run.Trial.Pool
+		}
+		return ""
+	}
+	for _, a := range slices.Backward(earlier) {
+		if a.Progress.CheckpointStep == 0 {
+			continue
+		}
+		here, _ := findPool(pools, a.Pool)
+		if bars := l.bars(run, a, here, pool, w); len(bars) > 0 {
+			return bars[0]
+		}
+		return ""
+	}
+	return ""
 }
 
 // why says why an option stands where it does.

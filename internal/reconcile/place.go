@@ -33,19 +33,25 @@ func (l *Loop) place(ctx context.Context) (int, error) {
 func (l *Loop) snapshot(ctx context.Context) (scheduler.Snapshot, error) {
 	s := scheduler.Snapshot{Now: l.Clock(), Holder: map[string]string{}}
 	var queue []fleet.Run
+	earlier, all := map[string][]fleet.Attempt{}, map[string]fleet.Run{}
 	err := l.Store.View(ctx, func(tx store.Tx) error {
 		runs, err := tx.Runs(store.RunFilter{Live: true})
 		if err != nil {
 			return err
 		}
 		for _, run := range runs {
-			s.Holder[run.ID] = run.Project
+			s.Holder[run.ID], all[run.ID] = run.Project, run
 			if run.State == fleet.Queued && !run.StopAsked {
 				queue = append(queue, run)
 			}
 		}
 		if len(queue) == 0 {
 			return nil
+		}
+		for _, run := range queue {
+			if earlier[run.ID], err = tx.Attempts(run.ID); err != nil {
+				return err
+			}
 		}
 		if s.Live, err = tx.LiveAttempts(); err != nil {
 			return err
@@ -57,12 +63,13 @@ func (l *Loop) snapshot(ctx context.Context) (scheduler.Snapshot, error) {
 		return s, err
 	}
 	s.Pools = l.Pools(ctx)
+	s.Coming = l.coming(all, s.Live, s.Pools)
 	standings, err := l.Standings(ctx)
 	if err != nil {
 		return s, err
 	}
 	for _, run := range queue {
-		waiting := l.match(run, s.Pools, s.Now)
+		waiting := l.match(run, earlier[run.ID], s.Pools, s.Now)
 		if len(standings) > 0 {
 			waiting = scheduler.Hold(waiting, standings, l.usesOf(run, s.Pools))
 		}
@@ -115,7 +122,8 @@ func (l *Loop) intend(ctx context.Context, placement scheduler.Placement) (fleet
 			return err
 		}
 		attempt = newAttempt(run, placement, len(earlier)+1, l.Clock())
-		run.State, run.NotBefore = fleet.Running, time.Time{}
+		attempt.Store = l.storeOf(attempt.Site, run.ID)
+		run.State, run.NotBefore, run.Target = fleet.Running, time.Time{}, ""
 		if heldByBudget(run) {
 			run.Reason = ""
 		}

@@ -1,6 +1,10 @@
 package reconcile
 
-import "time"
+import (
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/scheduler"
+)
 
 // Policy is how the loop treats failures and stops.
 type Policy struct {
@@ -10,13 +14,14 @@ type Policy struct {
 	Grace      time.Duration // between SIGTERM and SIGKILL where the stop did not say
 	LogCap     int64         // bytes of log kept per rank; 0 is the engine's default
 	Retention  time.Duration // how long the engine keeps an ended attempt, with its log
+	Moves      scheduler.MovePolicy
 }
 
 // DefaultPolicy is the policy where the user sets none.
 func DefaultPolicy() Policy {
 	return Policy{
 		Restarts: 5, Backoff: time.Second, BackoffMax: 5 * time.Minute, Grace: 30 * time.Second,
-		Retention: 90 * 24 * time.Hour,
+		Retention: 90 * 24 * time.Hour, Moves: scheduler.DefaultMovePolicy(),
 	}
 }
 

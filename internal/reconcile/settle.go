@@ -69,6 +69,7 @@ func (o outcome) exit(status engine.Status, best int64, now time.Time, policy Po
 	o.attempt.Ended = latest(o.attempt.Started, status.Ended)
 	drain, why := draining(o.attempt), o.attempt.Reason
 	o.attempt.Exit, o.attempt.Reason, o.attempt.Progress = status.ExitCode, status.Reason, status.Progress
+	o.attempt.BadNode = status.BadNode
 	o.meterTo = o.attempt.Ended
 	if status.LogLost > 0 {
 		o.attempt.Reason = join(o.attempt.Reason, fmt.Sprintf("%d log lines were not kept: over the bound, or the disk was full", status.LogLost))
@@ -190,7 +191,7 @@ func (o outcome) requeue(notBefore time.Time, reason string) outcome {
 // end ends the run with the exit code of its last attempt.
 func (o outcome) end(c change, state fleet.RunState, reason string, now time.Time) outcome {
 	o.change = c
-	o.run.State, o.run.Reason, o.run.NotBefore = state, reason, time.Time{}
+	o.run.State, o.run.Reason, o.run.NotBefore, o.run.Target = state, reason, time.Time{}, ""
 	o.run.Ended = o.attempt.Ended
 	if o.run.Ended.IsZero() {
 		o.run.Ended = now

@@ -27,7 +27,7 @@ func (l *Loop) endStoppedQueued(ctx context.Context, w world) error {
 			if run.State != fleet.Queued || !run.StopAsked {
 				continue
 			}
-			run.State, run.Ended, run.Reason = fleet.Stopped, l.Clock(), "stopped while it was queued"
+			run.State, run.Ended, run.Reason, run.Target = fleet.Stopped, l.Clock(), "stopped while it was queued", ""
 			if err := tx.PutRun(run); err != nil {
 				return err
 			}

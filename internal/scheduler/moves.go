@@ -3,6 +3,7 @@ package scheduler
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/fleet"
@@ -248,4 +249,42 @@ func (p *placing) keepForQueue() {
 	for _, waiting := range p.snapshot.Queue {
 		p.keep(waiting)
 	}
+}
+
+// Send works out a move that somebody asked for: to a pool by its ID, or to the
+// best pool of a site. It returns nil where none of them can take the run, and
+// in any case what it would bring to go to each, best first, with what rules
+// it out. s.Runs is not looked at.
+func (s MoveSnapshot) Send(m Movable, target string) (*Move, []Verdict) {
+	state := newPlacing(s.Snapshot)
+	var fit, unfit []Verdict
+	for _, d := range m.Places {
+		if !Aims(target, d.Pool) || d.Pool == m.Attempt.Pool {
+			continue
+		}
+		v := s.Weigh(m, d)
+		if len(v.RuledOut) == 0 {
+			if placement, obstacle := state.arrive(m.Run, m.Attempt, v, true); placement == nil {
+				v.RuledOut = append(v.RuledOut, obstacle)
+			}
+		}
+		if len(v.RuledOut) > 0 {
+			unfit = append(unfit, v)
+			continue
+		}
+		fit = append(fit, v)
+	}
+	byPool := func(a, b Verdict) int { return cmp.Compare(a.Pool, b.Pool) }
+	slices.SortFunc(fit, func(a, b Verdict) int { return cmp.Or(compareVerdicts(a, b), byPool(a, b)) })
+	slices.SortFunc(unfit, byPool)
+	verdicts := append(fit, unfit...)
+	if len(fit) == 0 {
+		return nil, verdicts
+	}
+	return &Move{Run: m.Run.ID, To: fit[0].Pool, Urgent: true, Verdict: fit[0], Reasons: fit[0].reasons("")}, verdicts
+}
+
+// Aims reports whether a target, SITE or SITE/POOL, names a pool by its ID.
+func Aims(target, pool string) bool {
+	return target != "" && (pool == target || strings.HasPrefix(pool, target+"/"))
 }

@@ -52,7 +52,7 @@ func (s MoveSnapshot) Weigh(m Movable, d Destination) Verdict {
 		rate = shareOf(rate, d.Need.CoresPerRank*max(1, d.Need.Ranks), pool.Cores)
 	}
 	v.Hourly = rate.ForHours(nodes, time.Hour)
-	if m.LeftKnown && d.Pace > 0 && rate.Currency == m.Attempt.Rate.Currency {
+	if m.LeftKnown && d.Pace > 0 && !pool.Unpriced && rate.Currency == m.Attempt.Rate.Currency {
 		v.weigh(m, d, rate, nodes, s.setUp(d), s.Policy.Grace)
 	}
 	return v

@@ -1,7 +1,9 @@
 package workload
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/switchyard-ai/switchyard/internal/chip"
 	"github.com/switchyard-ai/switchyard/internal/units"
@@ -102,4 +104,21 @@ func (v Variant) Gang(nodes, chips int) int {
 		return v.RanksPerNode * nodes
 	}
 	return max(1, chips) * nodes
+}
+
+// Unreadable says why the variant of one chip family cannot go on from the
+// checkpoints that the variant of another writes, or "".
+func (c *Common) Unreadable(from, to chip.Family) string {
+	writes, reads := c.Variants[from].Checkpoint.Writes, c.Variants[to].Checkpoint.Reads
+	switch {
+	case from == to:
+		return ""
+	case writes == "":
+		return fmt.Sprintf("the %s variant does not say which checkpoints it writes (variants.%s.checkpoint.writes)", from, from)
+	case len(reads) == 0:
+		return fmt.Sprintf("the %s variant does not say which checkpoints it reads (variants.%s.checkpoint.reads)", to, to)
+	case !slices.Contains(reads, writes):
+		return fmt.Sprintf("the %s variant writes %s and the %s variant reads %s", from, writes, to, strings.Join(reads, ", "))
+	}
+	return ""
 }

@@ -1,0 +1,216 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/scheduler"
+	"github.com/switchyard-ai/switchyard/internal/store"
+)
+
+// The verbs of decisions that move a run. Those for money are counted.
+const (
+	verbMove  = "move"  // it is cheaper elsewhere
+	verbLeave = "leave" // its place goes away
+	verbSend  = "send"  // somebody asked
+	verbStay  = "stay"  // it should leave and cannot
+)
+
+// movesEvery is how often moves are looked for.
+const movesEvery = 30 * time.Second
+
+// movesTo opens the reason of an attempt that is stopped so that its run goes
+// on elsewhere, and lasts in the store.
+const movesTo = "moves to "
+
+// moving reports whether a live attempt ends because its run moves.
+func moving(a fleet.Attempt) bool {
+	return !a.State.Final() && strings.HasPrefix(a.Reason, movesTo)
+}
+
+// moveWhenDue looks, from time to time, for runs that should go on elsewhere.
+// It records what is decided; observe stops the attempts that are marked, also
+// after a crash.
+func (l *Loop) moveWhenDue(ctx context.Context, w world) error {
+	if len(w.live) == 0 || (!l.weighed.IsZero() && time.Since(l.weighed) < l.MovesEvery) {
+		return nil
+	}
+	snapshot, err := l.moveSnapshot(ctx)
+	if err != nil {
+		return err
+	}
+	moves, stays := scheduler.Moves(snapshot)
+	for _, move := range moves {
+		verb := verbMove
+		if move.Urgent {
+			verb = verbLeave
+		}
+		if _, err := l.leave(ctx, verb, move); err != nil {
+			return err
+		}
+	}
+	if len(moves) > 0 {
+		l.Kick()
+	}
+	l.weighed = time.Now()
+	return l.recordStays(ctx, stays)
+}
+
+// leave records that a run moves: its target, the mark on its attempt that has
+// it stopped, and the decision, all at once. It reports whether the run was
+// still as it had been looked at.
+func (l *Loop) leave(ctx context.Context, verb string, move scheduler.Move) (left bool, err error) {
+	err = l.Store.Update(ctx, func(tx store.Tx) error {
+		run, err := tx.Run(move.Run)
+		if err != nil {
+			return err
+		}
+		attempts, err := tx.Attempts(move.Run)
+		if err != nil {
+			return err
+		}
+		if left = movable(run, attempts); !left {
+			return nil
+		}
+		attempt := attempts[len(attempts)-1]
+		run.Target = move.To
+		attempt.Reason = movesTo + move.To
+		if verb == verbSend {
+			attempt.Reason += ": asked by a user"
+		} else if len(move.Reasons) > 0 {
+			attempt.Reason += ": " + move.Reasons[0]
+		}
+		if err := tx.AppendDecision(*decision(run, l.Clock(), verb, move.To, move.Reasons...)); err != nil {
+			return err
+		}
+		if err := tx.PutAttempt(attempt); err != nil {
+			return err
+		}
+		l.Crash(pointMoving)
+		return tx.PutRun(run)
+	})
+	if err != nil || !left {
+		return false, err
+	}
+	l.Crash(pointMoved)
+	l.Log.Info("run moves", "run", move.Run, "to", move.To, "why", verb)
+	return true, nil
+}
+
+// movable reports whether a run may be told to move: it runs, and nothing else
+// ends its attempt already.
+func movable(run fleet.Run, attempts []fleet.Attempt) bool {
+	if run.State != fleet.Running || run.StopAsked || run.Target != "" || run.Trial != nil || len(attempts) == 0 {
+		return false
+	}
+	last := attempts[len(attempts)-1]
+	return last.State == fleet.AttemptRunning && !draining(last)
+}
+
+// recordStays tells of each run that cannot leave, once per reason.
+func (l *Loop) recordStays(ctx context.Context, stays []scheduler.Stay) error {
+	told := map[string]string{}
+	for _, stay := range stays {
+		why := strings.Join(stay.Reasons, "; ")
+		told[stay.Run] = why
+		if l.stays[stay.Run] == why {
+			continue
+		}
+		err := l.Store.Update(ctx, func(tx store.Tx) error {
+			known, err := tx.Decisions(stay.Run)
+			if err != nil {
+				return err
+			}
+			if n := len(known); n > 0 && known[n-1].Verb == verbStay && strings.Join(known[n-1].Reasons, "; ") == why {
+				return nil // told by a process before this one
+			}
+			return tx.AppendDecision(*decision(fleet.Run{ID: stay.Run}, l.Clock(), verbStay, "", stay.Reasons...))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	l.stays = told
+	return nil
+}
+
+// MoveRequest asks for a run to go on elsewhere.
+type MoveRequest struct {
+	Run    string
+	To     string // SITE or SITE/POOL
+	DryRun bool   // weigh it only
+}
+
+// AskMove moves a run to a pool, or to the best pool of a site, and returns
+// what that brings; where the run cannot go there it is fault.Conflict with the
+// reasons, and nothing changes.
+func (l *Loop) AskMove(ctx context.Context, request MoveRequest) (*scheduler.Move, []scheduler.Verdict, error) {
+	run, attempts, err := l.runWithAttempts(ctx, request.Run)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case run.State.Final():
+		return nil, nil, fault.Newf(fault.Conflict, "run %s has already ended: %s", run.ID, run.State)
+	case run.Target != "":
+		return nil, nil, fault.Newf(fault.Conflict, "run %s is on its way to %s already", run.ID, run.Target)
+	case run.Trial != nil:
+		return nil, nil, fault.Newf(fault.Conflict, "run %s is a trial of %s and runs nowhere else", run.ID, run.Trial.Pool)
+	case !movable(run, attempts):
+		return nil, nil, fault.Newf(fault.Conflict, "run %s is %s and no attempt of it runs: it goes where there is room first", run.ID, run.State)
+	}
+	snapshot, err := l.moveSnapshot(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, m := range snapshot.Runs {
+		if m.Run.ID != run.ID {
+			continue
+		}
+		move, verdicts := snapshot.Send(m, request.To)
+		if move == nil {
+			return nil, verdicts, cannotGo(m, request.To, verdicts)
+		}
+		if request.DryRun {
+			return move, verdicts, nil
+		}
+		if left, err := l.leave(ctx, verbSend, *move); err != nil || !left {
+			if err == nil {
+				err = fault.Newf(fault.Conflict, "run %s has changed meanwhile; look at it and ask again", run.ID)
+			}
+			return nil, nil, err
+		}
+		l.Kick()
+		return move, verdicts, nil
+	}
+	return nil, nil, fault.Newf(fault.Conflict, "run %s has changed meanwhile; look at it and ask again", run.ID)
+}
+
+func cannotGo(m scheduler.Movable, to string, verdicts []scheduler.Verdict) error {
+	if scheduler.Aims(to, m.Attempt.Pool) {
+		return fault.Newf(fault.Conflict, "run %s runs on %s already", m.Run.ID, m.Attempt.Pool)
+	}
+	if len(verdicts) == 0 {
+		return fault.Newf(fault.NotFound, "no other connected pool is %q (yard sites)", to)
+	}
+	var reasons []string
+	for _, v := range verdicts {
+		reasons = append(reasons, fmt.Sprintf("%s: %s", v.Pool, strings.Join(v.RuledOut, ", ")))
+	}
+	return fault.Newf(fault.Conflict, "run %s cannot go to %s: %s", m.Run.ID, to, strings.Join(reasons, "; "))
+}
+
+func (l *Loop) runWithAttempts(ctx context.Context, id string) (run fleet.Run, attempts []fleet.Attempt, err error) {
+	err = l.Store.View(ctx, func(tx store.Tx) error {
+		if run, err = tx.Run(id); err != nil {
+			return err
+		}
+		attempts, err = tx.Attempts(id)
+		return err
+	})
+	return run, attempts, err
+}
