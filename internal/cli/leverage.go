@@ -3,7 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
+	"math"
+	"strings"
+	"time"
 
+	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 
 	"github.com/switchyard-ai/switchyard/internal/lp"
@@ -27,8 +31,10 @@ exchange for a promise, and what to accept or refuse.`,
 				return err
 			}
 			var levers *planner.Leverage
-			err = a.solving(cmd.Context(), flags, func(ctx context.Context, solver lp.Solver, progress func(lp.Progress)) error {
-				levers, err = planner.Levers(ctx, solver, problem, planner.Options{Gap: flags.gap, TimeLimit: flags.limit, Progress: progress})
+			asking, shown := a.asking()
+			defer shown()
+			err = a.solving(cmd.Context(), flags, func(ctx context.Context, solver lp.Solver, _ func(lp.Progress)) error {
+				levers, err = planner.Levers(ctx, solver, problem, planner.Options{Gap: flags.gap, TimeLimit: flags.limit, Asking: asking})
 				return err
 			})
 			if err != nil {
@@ -41,36 +47,106 @@ exchange for a promise, and what to accept or refuse.`,
 	return a.withOutput(cmd)
 }
 
+// asking returns a progress line for many questions, and what takes it away.
+func (a *app) asking() (func(done, all int, words string), func()) {
+	line := newDisplay(a.stderr)
+	started := time.Now()
+	asked := func(done, all int, words string) {
+		if line.terminal {
+			line.drawn = true
+			text := fmt.Sprintf("asking %d of %d: %s   %.0f s", done+1, all, words, time.Since(started).Seconds())
+			_, _ = fmt.Fprint(a.stderr, "\r\033[K"+runewidth.Truncate(text, line.width()-1, "…"))
+		}
+	}
+	return asked, line.clear
+}
+
 func leverageListing(levers *planner.Leverage) listing {
 	l := listing{document: levers, columns: []column{
 		{title: "WHO", field: "name"}, {title: "SHARE", field: "share", number: true}, {title: "LEAVE NOW", field: "leave_now", number: true},
-		{title: "LEAVE IN A YEAR", field: "leave_in_a_year", number: true}, {title: "WALK AWAY AT", field: "walk_away", number: true},
-		{title: "ASK FOR", field: "discount_to_ask", number: true},
+		{title: "OWED", field: "owed", number: true}, {title: "NOT SERVED", field: "not_served", number: true}, {title: "ELSEWHERE", field: "elsewhere", number: true},
+		{title: "IN A YEAR", field: "leave_in_a_year", number: true}, {title: "WALK AWAY AT", field: "walk_away", number: true}, {title: "ASK FOR", field: "discount_to_ask", number: true},
 	}}
 	for _, h := range levers.Holds {
-		l.cells = append(l.cells, []string{h.Name + " (" + h.Of + ")", percentage(h.Share), orImpossible(h.LeaveNow), orImpossible(h.LeaveIn), walkAway(h), askFor(h)})
-		l.exact = append(l.exact, []string{h.Name, fmt.Sprint(h.Share), exactOr(h.LeaveNow), exactOr(h.LeaveIn), exactOr(h.WalkAway), exactOr(h.AskFor)})
+		cells, exact := []string{h.Name + " (" + h.Of + ")", percentage(h.Share)}, []string{h.Name, fmt.Sprint(h.Share)}
+		cells, exact = append(cells, leaving(h.LeaveNow)...), append(exact, exactLeaving(h.LeaveNow)...)
+		in, exactIn := "no plan", ""
+		if h.LeaveIn != nil {
+			in, exactIn = modelMoney(h.LeaveIn.Value), fmt.Sprint(h.LeaveIn.Value)
+		}
+		l.cells = append(l.cells, append(cells, in, walkAway(h), askFor(h)))
+		l.exact = append(l.exact, append(exact, exactIn, exactOr(h.WalkAway), exactOr(h.AskFor)))
 	}
 	l.after = "\n"
-	for _, w := range levers.Worths {
-		value := ""
-		if w.Value != nil {
-			value = ": worth " + modelMoney(*w.Value)
+	for _, h := range levers.Holds {
+		if h.LeaveNow != nil && h.LeaveNow.Worst >= 0.005 {
+			l.after += fmt.Sprintf("Without %s now, %s of %s is not served.\n", h.Name, percentage(h.LeaveNow.Worst), h.LeaveNow.Who)
 		}
-		if w.Indifferent != "" {
-			value += ", indifferent at " + w.Indifferent
-		}
-		l.after += fmt.Sprintf("%s %s: %s%s\n", w.Kind, w.What, w.Verdict, value)
 	}
-	l.after += fmt.Sprintf("\nAgainst the best plan, %s (discounted). Each figure is a difference of two plans, each within its gap of the best.\n", modelMoney(levers.Best))
+	l.after += "\n"
+	for _, w := range levers.Worths {
+		l.after += worthLine(w) + "\n"
+	}
+	l.after += fmt.Sprintf(`
+All against the best plan, %s (discounted, expected, with the weight on bad futures), known to %.2f%%.
+LEAVE NOW is what never using it again costs: what its contracts still charge (OWED), work that
+nobody else can do at the price of not serving it, and dearer capacity ELSEWHERE. WALK AWAY AT is
+the rise of all its prices at which the best plan drops it to the share in brackets. ASK FOR is the
+discount that pays for promising it so much of the work; below it, promise nothing.
+`, modelMoney(levers.Best), 100*levers.Gap)
 	return l
 }
 
-func orImpossible(x *float64) string {
+// leaving is the cost of leaving and its parts.
+func leaving(x *planner.Leaving) []string {
 	if x == nil {
-		return "no plan"
+		return []string{"no plan", "", "", ""}
 	}
-	return modelMoney(*x)
+	cells := []string{modelMoney(x.Value)}
+	for _, part := range []float64{x.Owed, x.Unserved, x.Elsewhere} {
+		text := modelMoney(part)
+		if math.Abs(part) < 0.005*x.Value || x.Value == 0 {
+			text = "–"
+		}
+		cells = append(cells, text)
+	}
+	return cells
+}
+
+func exactLeaving(x *planner.Leaving) []string {
+	if x == nil {
+		return []string{"", "", "", ""}
+	}
+	return []string{fmt.Sprint(x.Value), fmt.Sprint(x.Owed), fmt.Sprint(x.Unserved), fmt.Sprint(x.Elsewhere)}
+}
+
+// worthLine says what to do about a contract, covenant or tranche, and why.
+func worthLine(w planner.Worth) string {
+	text := fmt.Sprintf("%s %s: %s", w.Kind, w.What, w.Verdict)
+	if !w.Signed && w.Kind != "contract" {
+		text = fmt.Sprintf("%s %s, if its contract were signed: %s", w.Kind, w.What, w.Verdict)
+	}
+	switch {
+	case w.Value == nil:
+	case w.Alone != nil && len(w.With) > 0:
+		text += fmt.Sprintf("; with %s it is worth %s, by itself it costs %s", strings.Join(w.With, " and "), within(*w.Value), modelMoney(w.Alone.Value))
+	case w.Alone != nil:
+		text += fmt.Sprintf("; it costs %s", modelMoney(w.Alone.Value))
+	default:
+		text += "; worth " + within(*w.Value)
+	}
+	if w.Indifferent != "" {
+		text += "; indifferent " + w.Indifferent
+	}
+	return text
+}
+
+// within is a difference, with its bounds where they are wide.
+func within(d planner.Difference) string {
+	if d.High-d.Low < 0.05*math.Abs(d.Value) {
+		return modelMoney(d.Value)
+	}
+	return fmt.Sprintf("%s (between %s and %s)", modelMoney(d.Value), modelMoney(d.Low), modelMoney(d.High))
 }
 
 func exactOr(x *float64) string {
@@ -91,8 +167,11 @@ func walkAway(h planner.Hold) string {
 }
 
 func askFor(h planner.Hold) string {
-	if h.AskFor == nil {
+	switch {
+	case h.Share < 1e-6:
 		return ""
+	case h.AskFor == nil:
+		return "no more to have"
 	}
 	return fmt.Sprintf("%.1f%% for %s", 100**h.AskFor, percentage(h.Promise))
 }

@@ -2,7 +2,6 @@ package planner
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -15,50 +14,59 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/plan"
 )
 
+// Difference is what one plan costs more than another, discounted. Both are
+// known to their gaps only, so the truth lies between Low and High.
+type Difference struct {
+	Value float64 `json:"value"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+}
+
+// Leaving is what it costs to use nothing of a provider or chipmaker from some
+// day on. The parts are of the expected cost and sum to it.
+type Leaving struct {
+	Difference
+	Owed      float64 `json:"owed"`      // charged by contracts for what is not used
+	Unserved  float64 `json:"unserved"`  // price of the work that nobody else can do
+	Elsewhere float64 `json:"elsewhere"` // dearer capacity, new contracts, ports, and λ times the worse tail
+	Worst     float64 `json:"worst_unserved_share,omitempty"`
+	Who       string  `json:"worst_unserved,omitempty"`
+}
+
 // Hold is what one provider or chipmaker has over the buyer. Costs are
 // discounted, against the best plan.
 type Hold struct {
 	Of       string   `json:"of"`
 	Name     string   `json:"name"`
 	Share    float64  `json:"share"`               // of chip-hours in the best plan
-	LeaveNow *float64 `json:"leave_now,omitempty"` // nil: there is no plan without it
-	LeaveIn  *float64 `json:"leave_in_a_year,omitempty"`
+	LeaveNow *Leaving `json:"leave_now,omitempty"` // nil: there is no plan without it
+	LeaveIn  *Leaving `json:"leave_in_a_year,omitempty"`
 	WalkAway *float64 `json:"walk_away,omitempty"`       // price rise at which the best plan drops it to its floor; nil: beyond the search
-	Searched float64  `json:"searched_to"`               // price rise up to which was looked
+	Searched float64  `json:"searched_to,omitempty"`     // price rise up to which was looked
 	Floor    float64  `json:"floor_share"`               // what the best plan still uses then
-	AskFor   *float64 `json:"discount_to_ask,omitempty"` // for a promise of ten points more than the best plan gives
+	AskFor   *float64 `json:"discount_to_ask,omitempty"` // for the promise of more than the best plan gives; nil: it has no more to give
 	Promise  float64  `json:"promised_share,omitempty"`
-}
-
-// Worth is what a contract, covenant or tranche is worth: the cost of the best
-// plan without it, less that with it.
-type Worth struct {
-	What        string   `json:"what"`
-	Kind        string   `json:"kind"` // contract, covenant, tranche
-	With        *float64 `json:"with,omitempty"`
-	Without     *float64 `json:"without,omitempty"`
-	Value       *float64 `json:"value,omitempty"`
-	Verdict     string   `json:"verdict"` // accept, refuse, indifferent
-	Indifferent string   `json:"indifferent_at,omitempty"`
 }
 
 // Leverage answers what every provider and chipmaker could extort.
 type Leverage struct {
 	Best   float64 `json:"best"`
-	Gap    float64 `json:"gap"` // of each figure's two plans, relative to their cost
+	Gap    float64 `json:"gap"` // of the best plan
 	Holds  []Hold  `json:"holds"`
 	Worths []Worth `json:"worths"`
 }
 
 // Levers works out the leverage over a portfolio. Each figure is a difference
-// of two plans, so it is known to the sum of their gaps.
+// of two plans.
 func Levers(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*Leverage, error) {
-	best, err := p.ask(ctx, solver, question{weighted: true}, o)
-	if err != nil {
+	l := &levers{p: p, solver: solver, o: o}
+	l.count()
+	var err error
+	if l.best, err = l.ask(ctx, "the best plan", question{}); err != nil {
 		return nil, err
 	}
-	l := levers{p: p, solver: solver, o: o, best: best}
-	out := &Leverage{Best: best.Objective * best.scale, Gap: relative(best.Objective, best.Bound)}
+	l.first = (*plan.FirstStage)(l.best.first(l.best.Values))
+	out := &Leverage{Best: l.best.Objective * l.best.scale, Gap: relative(l.best.Objective, l.best.Bound)}
 	for _, dimension := range []plan.Dimension{plan.ByProvider, plan.ByChipmaker} {
 		for _, name := range p.values(string(dimension)) {
 			hold, err := l.hold(ctx, dimension, name)
@@ -79,42 +87,65 @@ type levers struct {
 	solver lp.Solver
 	o      Options
 	best   *answer
+	first  *plan.FirstStage // of the best plan: where other questions start from
+	asked  int
+	all    int // questions, as far as known
 }
 
-// cost solves a question; nil where no plan answers it.
-func (l levers) cost(ctx context.Context, q question) (*float64, *answer, error) {
+// Questions about one provider or chipmaker that is used, and what of them is
+// asked of one that is not.
+const (
+	steps     = 6 // of bisecting the price rise: to a 64th of the range, three points of price
+	perHold   = 2 + 1 + steps + 1
+	perUnused = 2
+)
+
+func (l *levers) count() {
+	l.all = 1 + perHold*(len(l.p.values(string(plan.ByProvider)))+len(l.p.values(string(plan.ByChipmaker)))) + l.countWorths()
+}
+
+// ask solves a question; fault.Conflict where no plan answers it.
+func (l *levers) ask(ctx context.Context, words string, q question) (*answer, error) {
 	q.weighted = true
 	options := l.o
-	options.Progress = nil
-	a, err := l.p.ask(ctx, l.solver, q, options)
-	switch {
-	case fault.Is(err, fault.Conflict):
-		return nil, nil, nil
-	case err != nil:
-		return nil, nil, err
+	options.Progress, options.Start = nil, l.first
+	if l.o.Asking != nil {
+		l.o.Asking(l.asked, l.all, words)
 	}
-	cost := a.Objective * a.scale
-	return &cost, a, nil
+	l.asked++
+	return l.p.ask(ctx, l.solver, q, options)
 }
 
-func (l levers) hold(ctx context.Context, of plan.Dimension, name string) (*Hold, error) {
+// maybe is ask; nil where no plan answers the question.
+func (l *levers) maybe(ctx context.Context, words string, q question) (*answer, error) {
+	a, err := l.ask(ctx, words, q)
+	if fault.Is(err, fault.Conflict) {
+		return nil, nil
+	}
+	return a, err
+}
+
+// more is what a plan costs more than another.
+func more(a, than *answer) Difference {
+	return Difference{
+		Value: a.Objective*a.scale - than.Objective*than.scale,
+		Low:   a.Bound*a.scale - than.Objective*than.scale,
+		High:  a.Objective*a.scale - than.Bound*than.scale,
+	}
+}
+
+func (l *levers) hold(ctx context.Context, of plan.Dimension, name string) (*Hold, error) {
 	mine := func(o offer) bool { return strings.EqualFold(o.is(string(of)), name) }
 	h := &Hold{Of: string(of), Name: name, Share: l.best.shareOf(mine)}
-	base := l.best.Objective * l.best.scale
-	for _, leave := range []struct {
-		from time.Time
-		to   **float64
-	}{{l.p.start, &h.LeaveNow}, {l.p.start.AddDate(1, 0, 0), &h.LeaveIn}} {
-		cost, _, err := l.cost(ctx, question{avoid: mine, from: leave.from})
-		if err != nil {
-			return nil, err
-		}
-		if cost != nil {
-			more := max(*cost-base, 0)
-			*leave.to = &more
-		}
+	var err error
+	if h.LeaveNow, err = l.leave(ctx, "without "+name, mine, l.p.start); err != nil {
+		return nil, err
+	}
+	if h.LeaveIn, err = l.leave(ctx, "without "+name+" in a year", mine, l.p.start.AddDate(1, 0, 0)); err != nil {
+		return nil, err
 	}
 	if h.Share < 1e-6 {
+		l.all -= perHold - perUnused
 		return h, nil
 	}
 	if err := l.walkAway(ctx, h, mine); err != nil {
@@ -123,14 +154,29 @@ func (l levers) hold(ctx context.Context, of plan.Dimension, name string) (*Hold
 	return h, l.askFor(ctx, h, of, name, mine)
 }
 
+// leave uses nothing of some offers from a day on.
+func (l *levers) leave(ctx context.Context, words string, mine func(offer) bool, from time.Time) (*Leaving, error) {
+	a, err := l.maybe(ctx, words, question{avoid: mine, from: from})
+	if err != nil || a == nil {
+		return nil, err
+	}
+	out := &Leaving{Difference: more(a, l.best)}
+	out.Value = max(out.Value, 0) // with less to choose from nothing gets cheaper
+	out.Owed = a.charged() - l.best.charged()
+	out.Unserved = a.notServed() - l.best.notServed()
+	out.Elsewhere = out.Value - out.Owed - out.Unserved
+	out.Worst, out.Who = a.worstExpected()
+	return out, nil
+}
+
 // highest is the price rise up to which a walk-away price is looked for.
 const highest = 2.0
 
 // walkAway finds the price rise at which the best plan drops a provider to what
 // it uses at the highest one, by bisection.
-func (l levers) walkAway(ctx context.Context, h *Hold, mine func(offer) bool) error {
+func (l *levers) walkAway(ctx context.Context, h *Hold, mine func(offer) bool) error {
 	used := func(rise float64) (float64, error) {
-		_, a, err := l.cost(ctx, question{reprice: func(o offer) float64 {
+		a, err := l.maybe(ctx, h.Name+" at "+percent(1+rise)+" of its prices", question{reprice: func(o offer) float64 {
 			if mine(o) {
 				return 1 + rise
 			}
@@ -147,19 +193,19 @@ func (l levers) walkAway(ctx context.Context, h *Hold, mine func(offer) bool) er
 		return err
 	}
 	h.Floor = floor
-	const same = 0.01
-	if floor > h.Share-same {
-		return nil // it keeps its place at any price that was looked at
+	if floor > 0.95*h.Share { // it keeps its place at any price that was looked at
+		l.all -= steps
+		return nil
 	}
+	dropped := floor + 0.05*(h.Share-floor)
 	low, high := 0.0, highest
-	const steps = 6 // to a 64th of the range: three points of price
 	for range steps {
 		middle := (low + high) / 2
 		share, err := used(middle)
 		if err != nil {
 			return err
 		}
-		if share <= floor+same {
+		if share <= dropped {
 			high = middle
 		} else {
 			low = middle
@@ -169,19 +215,30 @@ func (l levers) walkAway(ctx context.Context, h *Hold, mine func(offer) bool) er
 	return nil
 }
 
-// askFor prices a promise: what the best plan with ten points more of the
-// chip-hours there costs more, as a part of what would be spent there.
-func (l levers) askFor(ctx context.Context, h *Hold, of plan.Dimension, name string, mine func(offer) bool) error {
-	h.Promise = math.Min(h.Share+0.1, 1)
-	floor := contract.Share{Decimal: decimal.NewFromFloat(h.Promise).Round(4)}
-	cost, a, err := l.cost(ctx, question{hedge: &plan.Hedge{Name: "promise", Of: of, Which: name, AtLeast: &floor, Measure: contract.ChipTime, Per: plan.Whole}})
-	if err != nil || cost == nil {
-		return err
+// askFor prices a promise: what the best plan costs more with up to ten points
+// more of the chip-hours there, as a part of what would be spent there. A
+// promise that work is left undone for is none that a discount could pay for.
+func (l *levers) askFor(ctx context.Context, h *Hold, of plan.Dimension, name string, mine func(offer) bool) error {
+	const least = 0.02
+	for points := 0.1; points >= least; points /= 2 {
+		promise := math.Min(h.Share+points, 1)
+		floor := contract.Share{Decimal: decimal.NewFromFloat(promise).Round(4)}
+		a, err := l.maybe(ctx, name+" with "+percent(promise)+" of the work", question{
+			hedge: &plan.Hedge{Name: "promise", Of: of, Which: name, AtLeast: &floor, Measure: contract.ChipTime, Per: plan.Whole}})
+		if err != nil {
+			return err
+		}
+		if a != nil {
+			spent, cost := a.spentWith(mine), max(more(a, l.best).Value, 0)
+			if undone := a.notServed() - l.best.notServed(); undone < 0.1*spent && cost < spent {
+				part := cost / spent
+				h.AskFor, h.Promise = &part, promise
+				return nil
+			}
+		}
+		l.all++
 	}
-	if spent := a.spentWith(mine); spent > 0 {
-		part := max(*cost-l.best.Objective*l.best.scale, 0) / spent
-		h.AskFor = &part
-	}
+	l.all--
 	return nil
 }
 
@@ -217,97 +274,49 @@ func (a *answer) spentWith(mine func(offer) bool) float64 {
 	return sum
 }
 
-// worths values every contract that could be signed, every covenant and every
-// tranche, by the best plans with and without it.
-func (l levers) worths(ctx context.Context) ([]Worth, error) {
-	var all []Worth
-	base := l.best.Objective * l.best.scale
-	signed := map[string]bool{}
-	for i, d := range l.p.deals {
-		signed[d.Contract] = signed[d.Contract] || l.best.Values[l.best.sign[i][0].Var] > 0.5
-	}
-	for _, d := range (&model{Problem: l.p}).uniqueDeals() {
-		if !d.fixed {
-			w := Worth{What: d.Contract, Kind: "contract"}
-			other, _, err := l.cost(ctx, question{sign: map[string]bool{d.Contract: !signed[d.Contract]}})
-			if err != nil {
-				return nil, err
-			}
-			w.With, w.Without = &base, other
-			if !signed[d.Contract] {
-				w.With, w.Without = other, &base
-			}
-			all = append(all, l.judge(w, d.Contract))
-		}
-		for _, k := range l.covenantsOf(d.Contract) {
-			without, _, err := l.cost(ctx, question{without: map[string]bool{k: true}})
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, l.judge(Worth{What: k, Kind: "covenant", With: &base, Without: without}, d.Contract))
+// charged is what contracts are expected to charge for what is not used, discounted.
+func (a *answer) charged() float64 {
+	sum := 0.0
+	for _, r := range a.recourse {
+		for _, s := range r.shorts {
+			sum += r.f.probability * a.Values[s.v] * s.price * a.scale * a.disc[s.period]
 		}
 	}
-	if l.p.Portfolio.Financing == nil {
-		return all, nil
-	}
-	for _, inflow := range l.p.Portfolio.Financing.Inflows {
-		if inflow.Requires == "" {
-			continue
-		}
-		without, _, err := l.cost(ctx, question{without: map[string]bool{inflow.Name: true}})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, l.judge(Worth{What: inflow.Name, Kind: "tranche", With: &base, Without: without}, inflow.Requires))
-	}
-	return all, nil
+	return sum
 }
 
-func (l levers) covenantsOf(name string) []string {
-	var labels []string
-	for i, d := range l.p.deals {
-		if d.Contract != name || l.p.futures[0].terms[i] == nil {
-			continue
+// notServed is the expected price of work that is not served, discounted.
+func (a *answer) notServed() float64 {
+	sum := 0.0
+	for _, r := range a.recourse {
+		for _, u := range r.unserved {
+			sum += r.f.probability * a.Values[u.v] * u.price * u.hours * a.disc[u.period]
 		}
-		for _, k := range l.p.futures[0].terms[i].covenants {
-			labels = append(labels, k.label)
-		}
-		break
 	}
-	return labels
+	return sum
 }
 
-// judge says what to do at a value, and where it would turn.
-func (l levers) judge(w Worth, name string) Worth {
-	switch {
-	case w.With == nil && w.Without == nil:
-		w.Verdict = "no plan either way"
-		return w
-	case w.With == nil:
-		w.Verdict = "refuse: no plan can keep it"
-		return w
-	case w.Without == nil:
-		w.Verdict = "accept: there is no plan without it"
-		return w
+// worstExpected is the demand of which the largest part of what is expected is
+// not served.
+func (a *answer) worstExpected() (worst float64, who string) {
+	for i, w := range a.works {
+		missing, all := 0.0, 0.0
+		for _, r := range a.recourse {
+			for _, u := range r.unserved {
+				if u.work == i {
+					missing += r.f.probability * a.Values[u.v] * u.hours
+				}
+			}
+			for t, period := range a.Periods {
+				if w.Total == 0 {
+					all += r.f.probability * r.f.demand[i][t] * period.Hours()
+				}
+			}
+			all += r.f.probability * w.Total
+		}
+		if all > 0 && missing/all > worst+1e-4 {
+			worst, who = missing/all, w.Name
+		}
 	}
-	value := *w.Without - *w.With
-	w.Value = &value
-	within := (l.o.lp().RelativeGap + 1e-9) * math.Abs(*w.With)
-	switch {
-	case math.Abs(value) <= within:
-		w.Verdict = "indifferent"
-	case value > 0:
-		w.Verdict = "accept"
-	default:
-		w.Verdict = "refuse"
-	}
-	switch {
-	case w.Kind == "covenant":
-		w.Indifferent = fmt.Sprintf("%s once, now, for dropping it", money(math.Max(-value, 0)))
-	case value < 0:
-		w.Indifferent = fmt.Sprintf("%s once, now, as a gain for signing", money(-value))
-	default:
-		w.Indifferent = fmt.Sprintf("%s once, now, as its price", money(value))
-	}
-	return w
+	return worst, who
 }

@@ -18,8 +18,9 @@ type Options struct {
 	TimeLimit time.Duration // of one solve; 0 for none
 	Work      float64       // deterministic limit in place of time
 	Progress  func(lp.Progress)
-	Start     *plan.FirstStage // of an earlier plan: tried first
-	Split     bool             // solve futures by themselves whatever the size
+	Start     *plan.FirstStage                  // of an earlier plan: tried first
+	Split     bool                              // solve futures by themselves whatever the size
+	Asking    func(done, all int, words string) // told of each question of many, before it is asked
 }
 
 func (o Options) lp() lp.Options {
@@ -84,7 +85,7 @@ func (m *model) startFrom(ctx context.Context, solver lp.Solver, o Options) []fl
 	}
 	held := m.ask
 	held.hold = hold
-	start, err := solver.Solve(ctx, m.Problem.build(held).lp, lp.Options{RelativeGap: o.lp().RelativeGap, TimeLimit: o.TimeLimit, Work: o.Work})
+	start, err := solver.Solve(ctx, m.Problem.build(held).lp, lp.Options{RelativeGap: o.lp().RelativeGap / 10, TimeLimit: o.TimeLimit, Work: o.Work})
 	if err != nil || start.Values == nil {
 		return nil
 	}
