@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 
@@ -180,15 +181,19 @@ func (r *recourse) prepaid(d int, f *floor, w span) {
 // quantities are in thousands of node-hours, for the sake of scale.
 func (r *recourse) takeOrPay(d int, k *take) {
 	const thousand = 1000
+	price := k.price
+	if first := slices.Index(k.lines, true); first >= 0 {
+		price *= r.raised(d, first)
+	}
 	lacking := make([]lp.Var, len(k.windows))
 	madeOf, madeIn := make([][]lp.Term, len(k.windows)), make([][]lp.Term, len(k.windows))
 	for i, w := range k.windows {
 		lacking[i] = r.m.lp.Add("deficiency of "+k.label, 0, inf, 0, lp.Continuous)
-		r.pay(w.due, lp.Term{Var: lacking[i], Coefficient: k.price * thousand})
-		r.shorts = append(r.shorts, shortVar{d, k.label, w.due, k.price * thousand / r.m.scale, lacking[i], "deficiency"})
+		r.pay(w.due, lp.Term{Var: lacking[i], Coefficient: price * thousand})
+		r.shorts = append(r.shorts, shortVar{d, k.label, w.due, price * thousand / r.m.scale, lacking[i], "deficiency"})
 		for j := i + 1; j <= k.until[i]; j++ {
 			v := r.m.lp.Add("make-up of "+k.label, 0, inf, 0, lp.Continuous)
-			r.pay(k.windows[j].due, lp.Term{Var: v, Coefficient: -k.price * thousand})
+			r.pay(k.windows[j].due, lp.Term{Var: v, Coefficient: -price * thousand})
 			madeOf[i] = append(madeOf[i], lp.Term{Var: v, Coefficient: 1})
 			madeIn[j] = append(madeIn[j], lp.Term{Var: v, Coefficient: -1})
 		}

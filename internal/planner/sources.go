@@ -100,6 +100,26 @@ func (r *recourse) column(l, t, deal, bundle int, rate, list float64) int {
 	return len(r.columns) - 1
 }
 
+// capacityUnder is the nodes of a line's offer once a contract is signed, at its
+// largest size where the offer exists under it.
+func (r *recourse) capacityUnder(d, l, t int) float64 {
+	o, deal := r.m.lines[l].offer, r.m.deals[d]
+	capacity := r.f.capacity[o][t]
+	if deal.Size != nil && r.m.offers[o].deal == deal.Contract {
+		capacity *= deal.Size.Max
+	}
+	return capacity
+}
+
+// raised is the factor on a contract's prices that a question asks for: who has
+// not signed yet can be asked for more.
+func (r *recourse) raised(d, l int) float64 {
+	if r.m.ask.reprice == nil || r.m.deals[d].fixed {
+		return 1
+	}
+	return r.m.ask.reprice(r.m.offers[r.m.lines[l].offer])
+}
+
 // takeFrom makes the columns that one contract adds for a line.
 func (r *recourse) takeFrom(l, t, d int, k *terms, plain int, base, keep float64, forced bool) {
 	list := r.columns[plain].list
@@ -114,7 +134,7 @@ func (r *recourse) takeFrom(l, t, d int, k *terms, plain int, base, keep float64
 	}
 	rate, own, must := base, 1.0, false
 	for _, c := range k.rates {
-		if offered := c.rate[t][l]; offered >= 0 && !forced && !must {
+		if offered := c.rate[t][l] * r.raised(d, l); offered >= 0 && !forced && !must {
 			must = c.forced
 			if must || offered < rate {
 				rate = offered
@@ -131,7 +151,7 @@ func (r *recourse) takeFrom(l, t, d int, k *terms, plain int, base, keep float64
 	}
 	c := r.column(l, t, d, -1, rate*keep*own, list)
 	r.columns[c].base = rate
-	bound := min(r.lineLimit(l, t), r.f.capacity[r.m.lines[l].offer][t])
+	bound := min(r.lineLimit(l, t), r.capacityUnder(d, l, t))
 	if math.IsInf(bound, 1) {
 		return
 	}
