@@ -47,6 +47,13 @@ type Engine interface {
 	Forget(ctx context.Context, key string) error
 }
 
+// Dumper is an engine that can have the ranks of a gang say where they hang.
+type Dumper interface {
+	// Dump is Stop with SIGABRT in the place of SIGTERM: runtimes that know it
+	// write the stacks of a rank to its log, and end it.
+	Dump(ctx context.Context, key string, grace time.Duration) error
+}
+
 // Log is the log of one rank, read in order. Where lines were cut by
 // Gang.LogCap, one line that tells how many stands in their place.
 type Log interface {

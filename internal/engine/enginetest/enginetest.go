@@ -48,6 +48,7 @@ func Run(t *testing.T, newSite func(t *testing.T) Site) {
 		{"progress", testProgress},
 		{"stop with grace", testStopGrace},
 		{"stop ends what ignores it", testStopIgnored},
+		{"a dump aborts the ranks", testDump},
 		{"a later stop shortens the grace", testStopShortened},
 		{"stop after the end changes nothing", testStopAfterEnd},
 		{"stop of an unknown key fences it", testStopFences},

@@ -91,6 +91,29 @@ func testStopIgnored(t *testing.T, site Site) {
 	}
 }
 
+func testDump(t *testing.T, site Site) {
+	e := site.Open(t)
+	dumper, able := e.(engine.Dumper)
+	if !able {
+		t.Skip("this engine has ranks write no stacks")
+	}
+	Start(t, e, Shell("hung", 2, `trap 'echo stacks; exit 134' ABRT; trap '' TERM; echo ready; while true; do sleep 0.05; done`))
+	for rank := range 2 {
+		AwaitLog(t, e, "hung", rank, "ready")
+	}
+	if err := dumper.Dump(t.Context(), "hung", patience); err != nil {
+		t.Fatalf("dump: %v", err)
+	}
+	if status := Await(t, e, "hung", engine.Exited); !status.Stopped || status.ExitCode != 134 {
+		t.Errorf("status %+v; want it stopped, with the code of SIGABRT", status)
+	}
+	for rank := range 2 {
+		if log, _ := ReadLog(t, e, "hung", rank, 0); !strings.Contains(log, "stacks") {
+			t.Errorf("log of rank %d: %q; want what SIGABRT has it write", rank, log)
+		}
+	}
+}
+
 func testStopShortened(t *testing.T, site Site) {
 	e := site.Open(t)
 	Start(t, e, Shell("hasty", 1, `trap 'echo heard' TERM; echo ready; while true; do sleep 0.05; done`))

@@ -166,6 +166,15 @@ func (e *Engine) History(_ context.Context, key string) ([]fleet.Progress, error
 
 // Stop implements engine.Engine.
 func (e *Engine) Stop(ctx context.Context, key string, grace time.Duration) error {
+	return e.stop(ctx, key, ranks.Stop{Grace: grace})
+}
+
+// Dump implements engine.Dumper.
+func (e *Engine) Dump(ctx context.Context, key string, grace time.Duration) error {
+	return e.stop(ctx, key, ranks.Stop{Grace: grace, Dump: true})
+}
+
+func (e *Engine) stop(ctx context.Context, key string, stop ranks.Stop) error {
 	if !e.key.MatchString(key) {
 		return fault.Newf(fault.Invalid, "gang key %q: want letters, digits, '.', '_' and '-'", key)
 	}
@@ -184,7 +193,7 @@ func (e *Engine) Stop(ctx context.Context, key string, grace time.Duration) erro
 			}
 			return e.putFence(key)
 		}
-		return storageFault(ranks.RequestStop(string(dir), grace), "recording the stop")
+		return storageFault(stop.Request(string(dir)), "recording the stop")
 	})
 	if err != nil || over {
 		return err

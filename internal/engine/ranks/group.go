@@ -186,7 +186,11 @@ func (g *Group) end(grace time.Duration) {
 		g.killAt = killAt
 	}
 	if !g.ending && grace > 0 {
-		g.signal(syscall.SIGTERM)
+		first := syscall.SIGTERM
+		if g.request.Dump {
+			first = syscall.SIGABRT
+		}
+		g.signal(first)
 		g.termed = true
 	}
 	g.ending = true
@@ -236,6 +240,9 @@ func (g *Group) pollStop() {
 	g.request, g.grace = request, request.Grace
 	if !g.ending {
 		g.outcome = Outcome{Stopped: true, Reason: "stopped"}
+		if request.Dump {
+			g.outcome.Reason = "stopped; its stacks are in the logs of the ranks, where their runtime writes them"
+		}
 	}
 	g.end(max(request.Grace-time.Since(g.stopAt), 0))
 }

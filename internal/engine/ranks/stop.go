@@ -21,6 +21,7 @@ const strayPatience = 5 * time.Second
 // which a later Stop may shorten.
 type Stop struct {
 	Grace time.Duration `json:"grace"`
+	Dump  bool          `json:"dump,omitempty"` // SIGABRT first, so that they write their stacks
 }
 
 // ReadStop tells whether a stop is asked in the file.
@@ -32,7 +33,13 @@ func ReadStop(path string) (Stop, bool) {
 
 // RequestStop asks the keeper of the folder to stop.
 func RequestStop(dir string, grace time.Duration) error {
-	return whole.WriteJSON(filepath.Join(dir, StopFile), Stop{Grace: max(grace, 0)}, whole.Durable)
+	return Stop{Grace: grace}.Request(dir)
+}
+
+// Request asks the keeper of the folder for this stop.
+func (s Stop) Request(dir string) error {
+	s.Grace = max(s.Grace, 0)
+	return whole.WriteJSON(filepath.Join(dir, StopFile), s, whole.Durable)
 }
 
 // KillStrays kills what left its rank's process group and outlived it, and
