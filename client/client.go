@@ -138,6 +138,26 @@ func (c *Client) Site(ctx context.Context, name string) (out v1.Site, err error)
 	return out, err
 }
 
+// AddSite connects the site of a file, or changes it, and returns what it looks
+// like; with DryRun nothing is kept.
+func (c *Client) AddSite(ctx context.Context, file v1.SiteFile) (out v1.Site, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/sites", nil, file, &out)
+	return out, err
+}
+
+// DrainSite makes a site drain, or take runs again.
+func (c *Client) DrainSite(ctx context.Context, name string, drain bool) (out v1.Site, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/sites/"+url.PathEscape(name)+"/drain", nil, v1.SiteDrain{Drain: drain}, &out)
+	return out, err
+}
+
+// RemoveSite disconnects a site where no run is live and returns the others.
+func (c *Client) RemoveSite(ctx context.Context, name string) ([]v1.Site, error) {
+	var out v1.SiteList
+	err := c.call(ctx, http.MethodDelete, "/v1/sites/"+url.PathEscape(name), nil, nil, &out)
+	return out.Sites, err
+}
+
 // Quotas lists the quotas of all projects.
 func (c *Client) Quotas(ctx context.Context) ([]v1.Quota, error) {
 	var out v1.QuotaList

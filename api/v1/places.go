@@ -1,5 +1,7 @@
 package v1
 
+import "time"
+
 // Pool is a set of like nodes of one instance type in a site.
 type Pool struct {
 	ID           string `json:"id" doc:"site/pool"`
@@ -16,19 +18,42 @@ type Pool struct {
 	MaxNodes     int    `json:"max_nodes"`
 	UsedNodes    int    `json:"used_nodes" doc:"held by live attempts"`
 	UsedCores    int    `json:"used_cores" doc:"held by live attempts that share a node"`
+	FreeNodes    int    `json:"free_nodes" doc:"held by no live attempt, of those that are there now"`
 	Cores        int    `json:"cores" doc:"host cores of one node"`
 	Memory       int64  `json:"memory" doc:"host bytes of one node"`
 	Rate         Money  `json:"rate" doc:"per node-hour"`
 	Imputed      bool   `json:"imputed" doc:"the rate is a like instance's price, not one that is paid"`
+	Unpriced     bool   `json:"unpriced" doc:"no price is known: the rate is zero and says nothing"`
 	RateSource   string `json:"rate_source"`
+
+	Draining bool       `json:"draining" doc:"its site drains: it takes no new run"`
+	Ends     *time.Time `json:"ends,omitempty" doc:"when its capacity goes away"`
 }
 
 // Site is a place that can run work, with its pools.
 type Site struct {
-	Name   string `json:"name"`
-	Engine string `json:"engine" doc:"local, kubernetes or slurm"`
-	Fault  string `json:"fault,omitempty" doc:"why its pools could not be observed"`
-	Pools  []Pool `json:"pools"`
+	Name        string     `json:"name"`
+	Engine      string     `json:"engine" doc:"local, kubernetes or slurm"`
+	Health      string     `json:"health" doc:"ok, or away: it cannot be observed now"`
+	Fault       string     `json:"fault,omitempty" doc:"why its pools could not be observed"`
+	Draining    bool       `json:"draining" doc:"it takes no new run, and those that run there move away"`
+	Live        int        `json:"live" doc:"attempts that are live there"`
+	File        string     `json:"file,omitempty" doc:"the file that it was added from"`
+	Added       *time.Time `json:"added,omitempty"`
+	Checkpoints string     `json:"checkpoints,omitempty" doc:"its own store of checkpoints"`
+	Pools       []Pool     `json:"pools"`
+}
+
+// SiteFile connects the site that a file describes.
+type SiteFile struct {
+	File    string `json:"file" maxLength:"4096" doc:"its name, for messages"`
+	Content string `json:"content"`
+	DryRun  bool   `json:"dry_run,omitempty" doc:"look at the site and keep nothing"`
+}
+
+// SiteDrain makes a site drain, or take runs again.
+type SiteDrain struct {
+	Drain bool `json:"drain"`
 }
 
 // SiteList is all connected sites.

@@ -69,7 +69,7 @@ func (a *app) run(ctx context.Context, file string, s v1.Submission, detach bool
 			return err
 		})
 		if err != nil {
-			return a.refused(err)
+			return a.refused(err, "nothing was started")
 		}
 		if detach {
 			return a.leave(ctx, p, run)
@@ -114,15 +114,16 @@ func submissionKey() string {
 	return hex.EncodeToString(data)
 }
 
-// refused prints the faults of a file as they are written for people.
-func (a *app) refused(err error) error {
+// refused prints the faults of a file as they are written for people, and what
+// did not happen because of them.
+func (a *app) refused(err error, so string) error {
 	var problem *v1.Problem
 	if !errors.As(err, &problem) || len(problem.Faults) == 0 {
 		return err
 	}
 	var lines strings.Builder
 	lines.WriteString(problem.Detail)
-	fmt.Fprintf(&lines, "\n%s; nothing was started\n", plural(len(problem.Faults), "fault", "faults"))
+	fmt.Fprintf(&lines, "\n%s; %s\n", plural(len(problem.Faults), "fault", "faults"), so)
 	_, _ = fmt.Fprint(a.stderr, lines.String()) // there is nowhere else to say it
 	return exitError(exitInvalid)
 }

@@ -24,7 +24,7 @@ func (l *Loop) AddSite(ctx context.Context, file string, content []byte, dry boo
 	looked := Place{Site: fleet.Site{Name: parsed.Name, Engine: string(parsed.Engine), Spec: content, SpecFile: file, Added: l.Clock()}, File: parsed}
 	pools, err := l.Sites.probe(ctx, parsed)
 	if err != nil {
-		return looked, nil, err
+		return looked, nil, fault.Wrap(fault.KindOf(err), err, "nothing was added: site "+parsed.Name+" cannot be looked at")
 	}
 	for i := range pools {
 		pools[i] = l.dress(pools[i], looked)

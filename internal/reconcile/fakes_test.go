@@ -26,10 +26,14 @@ type memory struct {
 	entries   []ledger.Entry
 	quotas    map[string]int
 	marks     string // the only setting that the loop reads
+	sites     map[string]fleet.Site
 }
 
 func (m memory) clone() memory {
-	c := memory{maps.Clone(m.runs), map[string][]fleet.Attempt{}, map[string][]fleet.Decision{}, slices.Clone(m.entries), maps.Clone(m.quotas), m.marks}
+	c := memory{
+		maps.Clone(m.runs), map[string][]fleet.Attempt{}, map[string][]fleet.Decision{}, slices.Clone(m.entries), maps.Clone(m.quotas),
+		m.marks, maps.Clone(m.sites),
+	}
 	for id, list := range m.attempts {
 		c.attempts[id] = slices.Clone(list)
 	}
@@ -48,7 +52,7 @@ type memStore struct {
 }
 
 func newMemStore() *memStore {
-	return &memStore{state: memory{map[string]fleet.Run{}, nil, nil, nil, map[string]int{}, ""}.clone()}
+	return &memStore{state: memory{map[string]fleet.Run{}, nil, nil, nil, map[string]int{}, "", map[string]fleet.Site{}}.clone()}
 }
 
 func (s *memStore) Update(_ context.Context, fn func(store.Tx) error) error {
@@ -187,6 +191,14 @@ func (t *memTx) Entries(filter store.EntryFilter, fn func(ledger.Entry) error) e
 	return nil
 }
 
+func (t *memTx) PutSite(site fleet.Site) error { t.sites[site.Name] = site; return nil }
+
+func (t *memTx) DeleteSite(name string) error { delete(t.sites, name); return nil }
+
+func (t *memTx) Sites() ([]fleet.Site, error) {
+	return slices.SortedFunc(maps.Values(t.sites), func(a, b fleet.Site) int { return strings.Compare(a.Name, b.Name) }), nil
+}
+
 func (t *memTx) Quotas() (map[string]int, error) { return t.quotas, nil }
 
 // script is how a gang of the fake engine goes: after so long it ends with a code.
@@ -247,6 +259,7 @@ type fakeEngine struct {
 	nodes   int
 	forgot  []string
 	pooling int
+	closed  int
 }
 
 func newFakeEngine(now func() time.Time, nodes int, script func(string) script) *fakeEngine {
@@ -370,6 +383,13 @@ func (e *fakeEngine) Forget(_ context.Context, key string) error {
 	delete(e.gangs, key)
 	e.fenced[key] = true
 	e.forgot = append(e.forgot, key)
+	return nil
+}
+
+func (e *fakeEngine) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed++
 	return nil
 }
 

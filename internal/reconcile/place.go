@@ -68,8 +68,10 @@ func (l *Loop) snapshot(ctx context.Context) (scheduler.Snapshot, error) {
 	if err != nil {
 		return s, err
 	}
+	away := l.away(ctx)
 	for _, run := range queue {
 		waiting := l.match(run, earlier[run.ID], s.Pools, s.Now)
+		waiting.RuledOut = append(waiting.RuledOut, away...)
 		if len(standings) > 0 {
 			waiting = scheduler.Hold(waiting, standings, l.usesOf(run, s.Pools))
 		}

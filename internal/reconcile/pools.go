@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -82,6 +83,17 @@ func (l *Loop) SitePools(ctx context.Context, name string) ([]fleet.Pool, error)
 		}
 	}
 	return pools, last.err
+}
+
+// away says of each site that never could be observed why not.
+func (l *Loop) away(ctx context.Context) []string {
+	var away []string
+	for _, place := range l.Sites.List() {
+		if pools, err := l.SitePools(ctx, place.Name); err != nil && len(pools) == 0 {
+			away = append(away, fmt.Sprintf("site %s cannot be reached now: %s", place.Name, err))
+		}
+	}
+	return away
 }
 
 func (l *Loop) observePools(ctx context.Context, name string, last *sitePools) {

@@ -80,11 +80,16 @@ func wireDecision(d fleet.Decision) v1.Decision {
 }
 
 func wirePool(p fleet.Pool) v1.Pool {
-	return v1.Pool{
+	out := v1.Pool{
 		ID: p.ID(), Site: p.Site, Name: p.Name, Provider: p.Provider, Region: p.Region, InstanceType: p.InstanceType,
 		Option: p.Option, Family: p.Family, Chip: p.Chip, ChipsPerNode: p.ChipsPerNode, Nodes: p.Nodes, MaxNodes: p.MaxNodes,
 		Cores: p.Cores, Memory: p.Memory, Rate: wireRate(p.Rate), Imputed: p.Imputed, RateSource: p.RateSource,
+		Unpriced: p.Unpriced, Draining: p.Draining,
 	}
+	if !p.Ends.IsZero() {
+		out.Ends = &p.Ends
+	}
+	return out
 }
 
 func wireEntry(e ledger.Entry, marks ledger.Marks) v1.LedgerEntry {

@@ -9,75 +9,15 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	v1 "github.com/switchyard-ai/switchyard/api/v1"
-	"github.com/switchyard-ai/switchyard/internal/fleet"
-	"github.com/switchyard-ai/switchyard/internal/reconcile"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
 
 func (s *server) routePlaces(api huma.API) {
-	route(api, http.MethodGet, "/v1/sites", "list-sites", "The connected sites with their pools", s.listSites)
-	route(api, http.MethodGet, "/v1/sites/{name}", "get-site", "A site with its pools", s.getSite)
+	s.routeSites(api)
 	route(api, http.MethodGet, "/v1/quotas", "list-quotas", "The most chips that each project may hold at once", s.listQuotas)
 	route(api, http.MethodGet, "/v1/budgets", "list-budgets", "Where each budget stands, and what it does", s.listBudgets)
 	route(api, http.MethodPut, "/v1/quotas/{project}", "set-quota", "Set or remove the quota of a project", s.setQuota)
-}
-
-func (s *server) listSites(ctx context.Context, _ *struct{}) (*body[v1.SiteList], error) {
-	live, err := s.live(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := v1.SiteList{Sites: []v1.Site{}}
-	for _, place := range s.Sites.List() {
-		out.Sites = append(out.Sites, s.site(ctx, place, live))
-	}
-	return answer(out), nil
-}
-
-func (s *server) getSite(ctx context.Context, in *struct {
-	Name string `path:"name"`
-}) (*body[v1.Site], error) {
-	place, err := s.Sites.Find(in.Name)
-	if err != nil {
-		return nil, err
-	}
-	live, err := s.live(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return answer(s.site(ctx, place, live)), nil
-}
-
-func (s *server) site(ctx context.Context, place reconcile.Place, live []fleet.Attempt) v1.Site {
-	site := v1.Site{Name: place.Name, Engine: place.Engine, Pools: []v1.Pool{}}
-	pools, err := s.Loop.SitePools(ctx, place.Name)
-	if err != nil {
-		site.Fault = err.Error()
-	}
-	for _, pool := range pools {
-		wire := wirePool(pool)
-		for _, attempt := range live {
-			if attempt.Pool == pool.ID() {
-				wire.UsedCores += attempt.Cores
-				if attempt.Cores == 0 {
-					wire.UsedNodes += attempt.Nodes
-				}
-			}
-		}
-		site.Pools = append(site.Pools, wire)
-	}
-	return site
-}
-
-func (s *server) live(ctx context.Context) ([]fleet.Attempt, error) {
-	var live []fleet.Attempt
-	err := s.Store.View(ctx, func(tx store.Tx) error {
-		var err error
-		live, err = tx.LiveAttempts()
-		return err
-	})
-	return live, err
 }
 
 func (s *server) listQuotas(ctx context.Context, _ *struct{}) (*body[v1.QuotaList], error) {
