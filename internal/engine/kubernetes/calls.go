@@ -1,0 +1,173 @@
+package kubernetes
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/switchyard-ai/switchyard/internal/engine"
+	"github.com/switchyard-ai/switchyard/internal/fault"
+)
+
+// Observe implements engine.Engine, from what the cluster told last.
+func (e *Engine) Observe(ctx context.Context, key string) (engine.Status, error) {
+	name := objectName(key)
+	s, err := e.look(ctx, name)
+	if err != nil {
+		return engine.Status{}, err
+	}
+	if s.ended == nil && s.released != nil {
+		e.freshen(s)
+	}
+	return s.status(e.news.latest(name)), nil
+}
+
+// stopTries bounds how often a stop is repeated that meets other changes.
+const stopTries = 20
+
+// Stop implements engine.Engine.
+func (e *Engine) Stop(ctx context.Context, key string, grace time.Duration) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	name := objectName(key)
+	for try := 1; ; try++ {
+		err := e.tryStop(ctx, name, grace)
+		if fault.Is(err, fault.Lost) {
+			if err = e.fence(ctx, name, key); err == nil {
+				// A start may have been first, without having seen the fence.
+				if err = e.tryStop(ctx, name, grace); fault.Is(err, fault.Lost) {
+					return nil
+				}
+			}
+		}
+		if !fault.Is(err, fault.Conflict) || try == stopTries {
+			return err
+		}
+	}
+}
+
+func (e *Engine) tryStop(ctx context.Context, name string, grace time.Duration) error {
+	job, err := e.readJob(ctx, name)
+	if err != nil {
+		return err
+	}
+	m, ok := readMarks(job)
+	if !ok || job.DeletionTimestamp != nil || e.isForgotten(name) {
+		return fault.New(fault.Lost, "the cluster does not know the gang")
+	}
+	mark := stoppedMark{At: e.now(), Grace: max(grace, 0)}
+	if m.stopped != nil {
+		mark.At = m.stopped.At
+		if m.stopped.Grace <= mark.Grace {
+			return nil
+		}
+	}
+	if m.ended != nil {
+		return nil
+	}
+	notes, spec := map[string]string{noteStopped: toJSON(mark)}, map[string]any{}
+	if m.released == nil { // no command began, and now none will
+		spec["suspend"] = true
+	}
+	_, err = e.annotate(ctx, job, notes, spec)
+	return err
+}
+
+// listPage is how many gangs are listed at once.
+const listPage = 500
+
+// List implements engine.Engine. It asks the cluster for the names alone.
+func (e *Engine) List(ctx context.Context) ([]string, error) {
+	var keys []string
+	next := ""
+	for {
+		page, err := e.listPage(ctx, next)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range page.Items {
+			if key := item.Annotations[noteKey]; key != "" && item.DeletionTimestamp == nil {
+				keys = append(keys, key)
+			}
+		}
+		if next = page.Continue; next == "" {
+			return keys, nil
+		}
+	}
+}
+
+func (e *Engine) listPage(ctx context.Context, next string) (metav1.PartialObjectMetadataList, error) {
+	var page metav1.PartialObjectMetadataList
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	data, err := e.api.batch.Get().Namespace(e.namespace).Resource("jobs").
+		Param("labelSelector", labelSite+"="+e.site.Name).Param("limit", strconv.Itoa(listPage)).Param("continue", next).
+		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").Do(ctx).Raw()
+	if err != nil {
+		return page, failure(err, "listing gangs")
+	}
+	return page, json.Unmarshal(data, &page)
+}
+
+// Forget implements engine.Engine: the Job goes with all that belongs to it,
+// and a small ConfigMap keeps its key used up.
+func (e *Engine) Forget(ctx context.Context, key string) error {
+	name := objectName(key)
+	if e.isForgotten(name) {
+		return nil
+	}
+	s, err := e.lookAgain(ctx, name)
+	if fault.Is(err, fault.Lost) {
+		if fenced, ferr := e.fenced(ctx, name); ferr != nil || fenced {
+			return ferr
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if s.ended == nil {
+		return fault.Newf(fault.Conflict, "gang %s has not ended", key)
+	}
+	if err := e.fence(ctx, name, key); err != nil {
+		return err
+	}
+	if err := e.deleteJob(ctx, s.job); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	e.forgotten[name] = true
+	e.mu.Unlock()
+	e.news.drop(name)
+	return e.deleteLost(ctx, s)
+}
+
+// deleteLost removes the pods that no kubelet will: their nodes are lost. What
+// still runs there is fenced by its epoch, and killed when the node comes back.
+func (e *Engine) deleteLost(ctx context.Context, s sight) error {
+	var now int64
+	for _, p := range s.parts {
+		if p.pod == nil || p.node == "" || e.nodeReady(p.node) || p.pod.Status.Phase != corev1.PodRunning {
+			continue
+		}
+		if err := e.deletePod(ctx, p.pod.Name, &now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) isForgotten(name string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.forgotten[name]
+}
+
+func indexOf(pod *corev1.Pod) (int, bool) {
+	i, err := strconv.Atoi(pod.Labels[labelIndex])
+	return i, err == nil && i >= 0
+}

@@ -1,0 +1,174 @@
+package kubernetes
+
+import (
+	"context"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	schedulingv1alpha2 "k8s.io/api/scheduling/v1alpha2"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/switchyard-ai/switchyard/internal/engine"
+	"github.com/switchyard-ai/switchyard/internal/fault"
+)
+
+// Start implements engine.Engine. The creation of the Job is what accepts a
+// gang; a repeated Start makes what is still missing beside it.
+func (e *Engine) Start(ctx context.Context, gang engine.Gang) error {
+	if err := checkGang(gang); err != nil {
+		return err
+	}
+	name := objectName(gang.Key)
+	job, err := e.readJob(ctx, name)
+	if fault.Is(err, fault.Lost) {
+		job, err = e.create(ctx, gang)
+	}
+	if err != nil {
+		return err
+	}
+	m, ours := readMarks(job)
+	switch {
+	case !ours || m.shape.Key != gang.Key:
+		return fault.Newf(fault.Conflict, "a Job named %s is there and not of this gang", name)
+	case job.DeletionTimestamp != nil:
+		return fault.Newf(fault.Conflict, "gang %s is being removed", gang.Key)
+	case m.released != nil || m.ended != nil:
+		return nil
+	}
+	fenced, err := e.fenced(ctx, name)
+	if err != nil {
+		return err
+	}
+	if fenced {
+		if err := e.deleteJob(ctx, job); err != nil {
+			return err
+		}
+		return fault.Newf(fault.Conflict, "gang %s was stopped before it started, or forgotten", gang.Key)
+	}
+	return e.furnish(ctx, gang, job, m.shape)
+}
+
+// create makes the gang's Job, or finds the one that another start made.
+func (e *Engine) create(ctx context.Context, gang engine.Gang) (*batchv1.Job, error) {
+	found, err := e.needMeans(ctx, gang.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.watch.ready(ctx); err != nil {
+		return nil, err
+	}
+	job, err := e.build(gang, found)
+	if err != nil {
+		return nil, err
+	}
+	call, cancel := bounded(ctx)
+	defer cancel()
+	made, err := e.api.jobs.Create(call, job, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return e.readJob(ctx, job.Name)
+	}
+	return made, failure(err, "creating the gang's Job")
+}
+
+// furnish makes what belongs to the gang's Job and goes with it.
+func (e *Engine) furnish(ctx context.Context, gang engine.Gang, job *batchv1.Job, shape shape) error {
+	meta := metav1.ObjectMeta{Name: job.Name, Labels: e.labels(job.Name), OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))}}
+	if len(gang.Secrets) > 0 {
+		err := e.make(ctx, "the gang's Secret", func(ctx context.Context) error {
+			_, err := e.api.secrets.Create(ctx, &corev1.Secret{ObjectMeta: meta, StringData: gang.Secrets}, metav1.CreateOptions{})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if shape.Means == native && shape.Nodes > 1 {
+		err := e.make(ctx, "the gang's PodGroup", func(ctx context.Context) error {
+			_, err := e.api.podGroups.Create(ctx, &schedulingv1alpha2.PodGroup{ObjectMeta: meta, Spec: schedulingv1alpha2.PodGroupSpec{
+				SchedulingPolicy: schedulingv1alpha2.PodGroupSchedulingPolicy{Gang: &schedulingv1alpha2.GangSchedulingPolicy{MinCount: int32(shape.Nodes)}},
+			}}, metav1.CreateOptions{})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if shape.Nodes == 1 {
+		return nil
+	}
+	return e.make(ctx, "the gang's Service", func(ctx context.Context) error {
+		_, err := e.api.services.Create(ctx, &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{
+			ClusterIP: corev1.ClusterIPNone, PublishNotReadyAddresses: true, Selector: map[string]string{labelJob: job.Name},
+		}}, metav1.CreateOptions{})
+		return err
+	})
+}
+
+// make makes an object that may be there.
+func (e *Engine) make(ctx context.Context, what string, create func(context.Context) error) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := create(ctx); err != nil && !apierrors.IsAlreadyExists(err) {
+		return failure(err, "creating "+what)
+	}
+	return nil
+}
+
+func (e *Engine) labels(name string) map[string]string {
+	return map[string]string{labelManager: managerName, labelSite: e.site.Name, labelGang: name}
+}
+
+// fenced reports whether a gang's name is used up.
+func (e *Engine) fenced(ctx context.Context, name string) (bool, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	_, err := e.api.fences.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, failure(err, "asking whether the gang may start")
+}
+
+// fence uses a gang's name up.
+func (e *Engine) fence(ctx context.Context, name, key string) error {
+	labels := e.labels(name)
+	labels[labelFenced] = "true"
+	return e.make(ctx, "the gang's fence", func(ctx context.Context) error {
+		_, err := e.api.fences.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+			Name: name, Labels: labels, Annotations: map[string]string{noteKey: key},
+		}}, metav1.CreateOptions{})
+		return err
+	})
+}
+
+func (e *Engine) deleteJob(ctx context.Context, job *batchv1.Job) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	background := metav1.DeletePropagationBackground
+	err := e.api.jobs.Delete(ctx, job.Name, metav1.DeleteOptions{PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &job.UID}})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // gone, or gone and another of the name
+	}
+	return failure(err, "deleting the gang's Job")
+}
+
+func (e *Engine) deleteSecret(ctx context.Context, name string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err := e.api.secrets.Delete(ctx, name, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return failure(err, "deleting the gang's Secret")
+}
+
+func (e *Engine) deletePod(ctx context.Context, name string, grace *int64) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err := e.api.pods.Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: grace})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return failure(err, "deleting a pod of the gang")
+}
