@@ -2,10 +2,13 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 
+	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/engine"
+	"github.com/switchyard-ai/switchyard/internal/engine/kubernetes"
 	"github.com/switchyard-ai/switchyard/internal/engine/local"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/site"
@@ -37,7 +40,14 @@ func openLocal(stateDir string) (engine.Engine, error) {
 }
 
 // openSite makes the engine of a site that a file describes.
-func openSite(s *site.Site) (engine.Engine, error) {
+func openSite(s *site.Site, offers *catalog.Catalog, log *slog.Logger) (engine.Engine, error) {
+	if s.Engine == site.KubernetesEngine {
+		opened, err := kubernetes.New(s, kubernetes.Options{Catalog: offers, Log: log.With("site", s.Name)})
+		if err != nil {
+			return nil, err // not a typed nil
+		}
+		return opened, nil
+	}
 	return nil, fault.Newf(fault.Invalid, "engine %s is not part of this yard", s.Engine)
 }
 

@@ -19,10 +19,12 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/clock"
 	"github.com/switchyard-ai/switchyard/internal/config"
+	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/reconcile"
 	"github.com/switchyard-ai/switchyard/internal/server"
 	"github.com/switchyard-ai/switchyard/internal/settle"
+	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
@@ -100,12 +102,13 @@ func (d *Daemon) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.sites = reconcile.NewSites(reconcile.SitesOptions{Store: d.store, Local: here, Open: openSite, Log: d.options.Log})
-	if err := d.sites.Load(ctx); err != nil {
-		return err
-	}
 	offers, err := catalog.Load()
 	if err != nil {
+		return err
+	}
+	open := func(s *site.Site) (engine.Engine, error) { return openSite(s, offers, d.options.Log) }
+	d.sites = reconcile.NewSites(reconcile.SitesOptions{Store: d.store, Local: here, Open: open, Log: d.options.Log})
+	if err := d.sites.Load(ctx); err != nil {
 		return err
 	}
 	market := marketIn(offers)

@@ -159,7 +159,7 @@ func (e *Engine) task(g engine.Gang, sh shape) agent.Task {
 // its task, and go before those here.
 func (e *Engine) environment(g engine.Gang, sh shape, p place) []corev1.EnvVar {
 	vars := []corev1.EnvVar{
-		{Name: agent.TaskVariable, Value: toJSON(e.task(g, sh))},
+		{Name: agent.TaskVariable, Value: literal(toJSON(e.task(g, sh)))},
 		{Name: "YARD_NODE_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "spec.nodeName"}}},
 	}
 	defaults := p.variables(g)
@@ -167,7 +167,7 @@ func (e *Engine) environment(g engine.Gang, sh shape, p place) []corev1.EnvVar {
 		maps.Copy(defaults, cacheVariables())
 	}
 	for _, name := range slices.Sorted(maps.Keys(defaults)) {
-		vars = append(vars, corev1.EnvVar{Name: name, Value: defaults[name]})
+		vars = append(vars, corev1.EnvVar{Name: name, Value: literal(defaults[name])})
 	}
 	refs := map[string]string{}
 	for _, secret := range e.site.Secrets {
@@ -183,6 +183,9 @@ func (e *Engine) environment(g engine.Gang, sh shape, p place) []corev1.EnvVar {
 	}
 	return vars
 }
+
+// literal keeps Kubernetes from expanding $(NAME) and $$ in a value.
+func literal(value string) string { return strings.ReplaceAll(value, "$", "$$") }
 
 func secretVariable(name, object, key string) corev1.EnvVar {
 	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
