@@ -15,6 +15,10 @@ build: ## build yard into bin/
 solver: ## fetch HiGHS (WebAssembly, from npm) so that yard embeds it
 	cd internal/lp/highs && $(GO) run ./fetch
 
+.PHONY: kubernetes
+kubernetes: ## build the Kubernetes that tests run into the user's cache (once, some minutes)
+	$(GO) test -count=1 -timeout 60m -run TestPrograms ./internal/lab/kubelab
+
 .PHONY: test
 test: ## run all tests
 	$(GO) test ./...

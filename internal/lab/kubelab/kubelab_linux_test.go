@@ -13,6 +13,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// TestPrograms builds what every cluster needs; alone, it may take its time.
+func TestPrograms(t *testing.T) {
+	Need(t)
+	programs(t)
+}
+
 // TestClusterRunsAPod also shows what the tests of other
 // packages rely on: a node that dies is seen to.
 func TestClusterRunsAPod(t *testing.T) {

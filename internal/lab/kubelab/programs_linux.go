@@ -31,6 +31,9 @@ var needed = [...][2]string{
 // that is a failure.
 func Need(t testing.TB) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("real Kubernetes is left out of -short")
+	}
 	var lacks []string
 	if os.Getuid() != 0 {
 		lacks = append(lacks, "root")
