@@ -285,6 +285,6 @@ svg{width:100%%;height:auto}.rule{stroke:var(--faint)}.band{fill:var(--band)}tex
 table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid var(--faint);vertical-align:top}
 td:first-child,th:first-child,.text{text-align:left}td{white-space:nowrap}td.text{white-space:normal}td ul{margin:0;padding-left:1.1em}.wide{overflow-x:auto}summary{cursor:pointer}
 @media print{:root{color-scheme:light;--ink:#000;--paper:#fff;--faint:#bbb}details::details-content{content-visibility:visible;block-size:auto}summary{list-style:none}
-section,tr{break-inside:avoid}body{max-width:none;margin:0}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
+section,tr{break-inside:avoid}body{max-width:none;margin:0;font-size:11px}table{font-size:9px}.wide{overflow:visible}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 </style></head><body>
 `

@@ -75,6 +75,9 @@ func (a *app) plan(cmd *cobra.Command, file string, flags planFlags) error {
 	if request.Choice, err = flags.choice(); err != nil {
 		return err
 	}
+	if request.Choice.Used, err = a.history(cmd.Context(), file, text, request.Choice); err != nil {
+		return err
+	}
 	if request.Catalog, err = a.loadCatalog(flags.overlays); err != nil {
 		return err
 	}

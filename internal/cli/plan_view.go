@@ -52,7 +52,10 @@ func planListing(made *plan.Plan, took time.Duration, report string) listing {
 		}
 		l.cells, l.exact = append(l.cells, append(cells, low)), append(l.exact, append(exact, lowExact))
 	}
-	l.before = planHeadline(made, took) + "\n" + decisionLines(made) + "\n"
+	l.before = planHeadline(made, took) + "\n"
+	if lines := decisionLines(made); lines != "" {
+		l.before += lines + "\n"
+	}
 	l.after = planAfter(made, report)
 	return l
 }

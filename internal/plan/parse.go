@@ -20,6 +20,7 @@ import (
 type Choice struct {
 	AsOf    *time.Time     // nil: the file's own
 	Figures map[string]int // position among those known by then; the first where absent
+	Used    map[string]Used
 }
 
 var reference = regexp.MustCompile(`\$\{([A-Za-z0-9_-]+)\}`)
@@ -51,7 +52,7 @@ func Parse(file string, data []byte, choice Choice) (*Portfolio, error) {
 	if portfolio == nil {
 		faults = append(faults, spec.Fault{File: file, Line: 1, Column: 1, Message: "no document of kind: " + Kind})
 	} else {
-		portfolio.Terms = terms
+		portfolio.Terms, portfolio.Used = terms, choice.Used
 		portfolio.complete(choice)
 		validate(own, portfolio)
 	}

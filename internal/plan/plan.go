@@ -14,15 +14,16 @@ import (
 // Plan is an answer of the planner. It is never changed: a new plan names its
 // parent. Money that billing states is exact; what the model values is a float.
 type Plan struct {
-	ID        string         `json:"id"` // of the content
-	Parent    string         `json:"parent,omitempty"`
-	Portfolio string         `json:"portfolio"`
-	AsOf      time.Time      `json:"as_of"`
-	From      time.Time      `json:"from"`
-	To        time.Time      `json:"to"`
-	Currency  units.Currency `json:"currency"`
-	Figures   map[string]int `json:"figures,omitempty"` // which reported value was taken
-	Source    string         `json:"source"`            // the portfolio file, so that a plan stands alone
+	ID        string          `json:"id"` // of the content
+	Parent    string          `json:"parent,omitempty"`
+	Portfolio string          `json:"portfolio"`
+	AsOf      time.Time       `json:"as_of"`
+	From      time.Time       `json:"from"`
+	To        time.Time       `json:"to"`
+	Currency  units.Currency  `json:"currency"`
+	Figures   map[string]int  `json:"figures,omitempty"` // which reported value was taken
+	Source    string          `json:"source"`            // the portfolio file, so that a plan stands alone
+	Used      map[string]Used `json:"used,omitempty"`    // what its demand with a history used
 
 	Decisions []Decision `json:"decisions"`
 	Futures   []Future   `json:"futures"` // by scenario; the first is the likeliest
@@ -256,7 +257,7 @@ func Read(data []byte) (*Plan, error) {
 
 // Parse reads the portfolio that the plan answers.
 func (p *Plan) Parse() (*Portfolio, error) {
-	return Parse(p.Portfolio, []byte(p.Source), Choice{AsOf: &p.AsOf, Figures: p.Figures})
+	return Parse(p.Portfolio, []byte(p.Source), Choice{AsOf: &p.AsOf, Figures: p.Figures, Used: p.Used})
 }
 
 // Diff lists what another plan decides otherwise.

@@ -33,6 +33,7 @@ type Portfolio struct {
 	Notes         string                `json:"notes,omitempty"`
 
 	Terms []*contract.Contract `json:"-"` // the contracts of the file, by the order of its documents
+	Used  map[string]Used      `json:"-"` // what demands with a history used, by their name
 }
 
 // Reported is one of several values that sources give for a figure.
@@ -120,6 +121,7 @@ type Demand struct {
 	Growth    float64           `json:"growth,omitempty"`   // factor from year to year, continuous: 1.6 is 60% more
 	Season    []float64         `json:"season,omitempty"`   // factors of the twelve months, January first
 	Steps     []Step            `json:"steps,omitempty"`    // the rate from dates on, in place of rate and growth
+	History   *History          `json:"history,omitempty"`  // the rate by what the ledger says was used, in place of rate
 	Headroom  float64           `json:"headroom,omitempty"` // capacity above the mean rate that the SLO needs at the peak: 0.3 is 30%
 	Every     Every             `json:"every,omitempty"`    // batch: the window in which the work may be moved; quarter where absent
 	Critical  bool              `json:"critical,omitempty"` // counts for survival

@@ -90,13 +90,13 @@ func (v validator) demand(field string, w *Demand) {
 		v.d.Faultf(field, "quantities of work are not negative")
 	}
 	given := 0
-	for _, set := range []bool{w.Rate > 0, w.Total > 0, len(w.Steps) > 0} {
+	for _, set := range []bool{w.Rate > 0, w.Total > 0, len(w.Steps) > 0, w.History != nil} {
 		if set {
 			given++
 		}
 	}
 	if given != 1 {
-		v.d.Faultf(field, "one of rate, steps and total is needed")
+		v.d.Faultf(field, "one of rate, steps, history and total is needed")
 	}
 	if w.Total > 0 && w.Class != Training {
 		v.d.Faultf(field+".total", "only a training programme has a total; others have a rate")

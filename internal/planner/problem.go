@@ -172,6 +172,11 @@ func (p *Problem) addWork(throughput Throughput) error {
 				return err
 			}
 		}
+		if w.History != nil {
+			if err := p.takeHistory(&w); err != nil {
+				return err
+			}
+		}
 		p.works = append(p.works, w)
 	}
 	return nil

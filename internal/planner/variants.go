@@ -41,7 +41,7 @@ func Make(ctx context.Context, solver lp.Solver, r Request) (*plan.Plan, error) 
 	if err != nil {
 		return nil, err
 	}
-	made.Source, made.Figures, made.Parent = string(r.Text), r.Choice.Figures, r.Parent
+	made.Source, made.Figures, made.Used, made.Parent = string(r.Text), r.Choice.Figures, r.Choice.Used, r.Parent
 	if err := p.weigh(ctx, solver, made, r.Options); err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (r Request) vary(ctx context.Context, solver lp.Solver, made *plan.Plan) er
 			}
 			v := plan.Variant{Figure: name, Value: value.Value, Source: value.Source, Means: value.Means, Taken: i == taken, Objective: made.Quality.Objective, Changes: []string{}}
 			if i != taken {
-				choice := plan.Choice{AsOf: r.Choice.AsOf, Figures: maps.Clone(r.Choice.Figures)}
+				choice := plan.Choice{AsOf: r.Choice.AsOf, Figures: maps.Clone(r.Choice.Figures), Used: r.Choice.Used}
 				if choice.Figures == nil {
 					choice.Figures = map[string]int{}
 				}
