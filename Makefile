@@ -56,6 +56,10 @@ cross: ## build for the other platforms
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/yard
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/yard
 
+.PHONY: focus-validate
+focus-validate: ## hold the FOCUS exports to the public validator (needs Python 3.12)
+	GO="$(GO)" tools/focus/validate.sh
+
 .PHONY: tour
 tour: ## record the output in docs/tour.md anew
 	$(GO) test ./internal/cli -run TestTour -update-tour

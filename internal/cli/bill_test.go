@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,32 +38,8 @@ func runBill(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	args := []string{"bill"}
-	want := -1
-	for i, f := range archive.Files {
-		switch {
-		case f.Name == "bill.txt":
-			want = i
-			continue
-		case f.Name == "command":
-			args = strings.Fields(string(f.Data))
-			continue
-		case f.Name == "args":
-			args = append(args, strings.Fields(string(f.Data))...)
-			continue
-		case strings.HasSuffix(f.Name, ".yaml"):
-			args = append(args, "--contracts", f.Name)
-		case f.Name == "usage.csv":
-			args = append(args, "--usage", f.Name)
-		case strings.HasPrefix(f.Name, "late"):
-			args = append(args, "--late", f.Name)
-		}
-		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Chdir(dir)
+	want := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == "bill.txt" })
+	args := scenario(t, file)
 	var out, errs bytes.Buffer
 	code := Execute(context.Background(), args, strings.NewReader(""), &out, &errs)
 	got := out.String()

@@ -17,7 +17,6 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/lp/highs"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/store/sqlite"
-	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
 // update rewrites the expected outputs (cmp) in the scripts.
@@ -64,28 +63,33 @@ func meter() {
 	args := os.Args[1:]
 	from, err1 := time.Parse(time.RFC3339, args[4])
 	nodes, err2 := strconv.Atoi(args[2])
-	hours, err3 := time.ParseDuration(args[5] + "h")
-	a := fleet.Attempt{
-		Run: args[0], Number: 1, Epoch: 1, Pool: "aws/p5", Site: "aws", Nodes: nodes, Ranks: nodes, Chips: 8 * nodes, State: fleet.AttemptSucceeded,
-		Provider: "aws", Region: "us-east-1", InstanceType: "p5.48xlarge", Option: "on-demand", Chipmaker: "nvidia", Chip: "h100-sxm",
-		Rate: units.MustRate(args[3], units.USD), Created: from, Started: from, Ended: from.Add(hours), Metered: from.Add(hours),
-	}
-	run := fleet.Run{ID: a.Run, Name: a.Run, Kind: "Training", Project: args[1], State: fleet.Succeeded, Submitted: from, Ended: a.Ended}
-	err := errors.Join(err1, err2, err3, os.MkdirAll(os.Getenv("XDG_STATE_HOME")+"/yard", 0o700))
-	s, opened := sqlite.Open(context.Background(), os.Getenv("XDG_STATE_HOME")+"/yard/state.db")
-	if err = errors.Join(err, opened); err == nil {
-		err = s.Update(context.Background(), func(tx store.Tx) error {
-			failures := []error{tx.PutRun(run), tx.PutAttempt(a)}
-			for _, e := range ledger.UsageEntries(a, run.Project, a.Started, a.Ended, a.Ended) {
-				_, err := tx.AppendEntry(e)
-				failures = append(failures, err)
-			}
-			return errors.Join(failures...)
-		})
-		err = errors.Join(err, s.Close())
+	hours, err3 := strconv.Atoi(args[5])
+	a := useOf(args[0], nodes, args[3], from, hours)
+	dir := os.Getenv("XDG_STATE_HOME") + "/yard"
+	err := errors.Join(err1, err2, err3, os.MkdirAll(dir, 0o700))
+	if err == nil {
+		err = meterUse(dir+"/state.db", a, args[1])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// meterUse books the whole use of an attempt in a store.
+func meterUse(path string, a fleet.Attempt, project string) error {
+	run := fleet.Run{ID: a.Run, Name: a.Run, Kind: "Training", Project: project, State: fleet.Succeeded, Submitted: a.Started, Ended: a.Ended}
+	s, err := sqlite.Open(context.Background(), path)
+	if err != nil {
+		return err
+	}
+	err = s.Update(context.Background(), func(tx store.Tx) error {
+		failures := []error{tx.PutRun(run), tx.PutAttempt(a)}
+		for _, e := range ledger.UsageEntries(a, run.Project, a.Started, a.Ended, a.Ended) {
+			_, err := tx.AppendEntry(e)
+			failures = append(failures, err)
+		}
+		return errors.Join(failures...)
+	})
+	return errors.Join(err, s.Close())
 }

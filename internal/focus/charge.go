@@ -49,7 +49,7 @@ func (r *Row) product(c billing.Charge, line billing.Line) {
 	if p.Option == "marketplace" {
 		r.ServiceCategory, r.ServiceSubcategory = "Other", "Other (Other)"
 	}
-	r.ResourceID, r.ResourceName = line.Resource, line.Resource
+	r.ResourceID = line.Resource // which has no display name of its own
 	if line.Resource != "" {
 		r.ResourceType = "Instance"
 	}
@@ -178,10 +178,7 @@ func (r *Row) prices(c billing.Charge) {
 		r.SkuID, r.SkuPriceID = r.clauseID(), r.clauseID()+"/"+r.Charge
 		r.SkuMeter = "Commitment"
 	default:
-		r.ListCost, r.ContractedCost = amount(0, currency), amount(c.Billed, currency)
-		if c.Category == billing.Withheld {
-			r.ContractedCost.Micros = 0
-		}
+		r.ListCost, r.ContractedCost = r.BilledCost, r.BilledCost // related to no price
 	}
 	if r.ChargeClass == "Correction" {
 		r.ListUnitPrice, r.ContractedUnitPrice = nil, nil

@@ -11,8 +11,8 @@ import (
 )
 
 // FromEntry writes a ledger entry as a row: a charge as billing's own, use as
-// node-hours of a run at the rate in force. A reversing entry is a correction
-// with negative cost and quantity.
+// node-hours of a run at the rate in force. A reversing entry has negative cost
+// and quantity.
 func FromEntry(e ledger.Entry, account Account) Row {
 	if e.IsCharge() {
 		return fromPosted(e, account)
@@ -31,16 +31,14 @@ func FromEntry(e ledger.Entry, account Account) Row {
 		ListUnitPrice: e.Rate.Rat(), ContractedUnitPrice: e.Rate.Rat(), PricingCurrency: e.Cost.Currency,
 		Provider: provider, Publisher: provider, InvoiceIssuer: provider,
 		ServiceCategory: "Compute", ServiceName: "Compute", ServiceSubcategory: "Virtual Machines",
-		ResourceID: e.Pool, ResourceName: e.Pool, ResourceType: "Pool",
+		ResourceID: e.Pool, ResourceType: "Pool",
 		SkuID: or(e.Provider, "unknown") + "." + or(e.Chip, "cpu"), SkuPriceID: or(e.Provider, "unknown") + "." + or(e.Chip, "cpu") + "/node-hour",
 		SkuMeter: or(e.Chip, "cpu") + " node-hours", Charge: string(e.Category),
 		ChargeDescription: fmt.Sprintf("%d nodes of %s for run %s, attempt %d", e.Nodes, e.Pool, e.Run, e.Attempt),
 	}
 	r.BillingPeriodStart, r.BillingPeriodEnd = monthOf(e.From)
 	r.InvoiceID = account.ID + "-" + r.BillingPeriodStart.Format("2006-01")
-	if e.Reverses != 0 {
-		r.ChargeClass, r.ListUnitPrice, r.ContractedUnitPrice = "Correction", nil, nil
-	}
+	r.correct(e)
 	tags, err := json.Marshal(map[string]string{"run": e.Run, "project": e.Project})
 	if err == nil {
 		r.Tags = string(tags)
@@ -51,14 +49,24 @@ func FromEntry(e ledger.Entry, account Account) Row {
 // fromPosted writes a charge of the ledger, with the run that it is about.
 func fromPosted(e ledger.Entry, account Account) Row {
 	charge, line := billing.ChargeOf(e)
+	charge.Reversal = false
 	r := FromCharge(charge, line, e.Cost.Currency, account)
+	r.correct(e)
 	if e.Run == "" {
 		return r
 	}
-	r.ResourceID, r.ResourceName, r.ResourceType = e.Pool, e.Pool, "Pool"
+	r.ResourceID, r.ResourceType = e.Pool, "Pool"
 	r.ChargeDescription += fmt.Sprintf(", for run %s, attempt %d", e.Run, e.Attempt)
 	if tags, err := json.Marshal(map[string]string{"run": e.Run, "project": e.Project}); err == nil {
 		r.Tags = string(tags)
 	}
 	return r
+}
+
+// correct marks what corrects a billing period that is over: a reversal, or
+// what stands in its place. Within the period FOCUS knows no corrections.
+func (r *Row) correct(e ledger.Entry) {
+	if (e.Reverses != 0 || e.Note != "") && !e.Booked.Before(r.BillingPeriodEnd) {
+		r.ChargeClass, r.ListUnitPrice, r.ContractedUnitPrice, r.CommitmentQuantity, r.CommitmentUnit = "Correction", nil, nil, nil, ""
+	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
-// An entry and its reversal are rows that cancel; the second is a correction
-// without unit prices.
+// An entry and its reversal are rows that cancel; booked in a later period, the
+// second is a correction without unit prices.
 func TestEntriesBecomeRows(t *testing.T) {
 	from := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	e := ledger.Entry{
@@ -21,8 +21,10 @@ func TestEntriesBecomeRows(t *testing.T) {
 		row.Tags != `{"project":"lab","run":"gpt-1"}` || row.InvoiceID != "acc-2026-03" {
 		t.Errorf("row %+v", row)
 	}
-	back := FromEntry(ledger.Reverse(e, from.Add(time.Hour), "was wrong"), Account{"acc", "Account"})
-	if back.BilledCost.Micros != -165_120_000 || back.PricingQuantity.FloatString(2) != "-3.00" || back.ChargeClass != "Correction" || back.ListUnitPrice != nil {
-		t.Errorf("reversal %+v", back)
+	for booked, class := range map[time.Time]string{from.Add(time.Hour): "", from.AddDate(0, 1, 0): "Correction"} {
+		back := FromEntry(ledger.Reverse(e, booked, "was wrong"), Account{"acc", "Account"})
+		if back.BilledCost.Micros != -165_120_000 || back.PricingQuantity.FloatString(2) != "-3.00" || back.ChargeClass != class || (back.ListUnitPrice == nil) != (class != "") {
+			t.Errorf("reversal %+v", back)
+		}
 	}
 }

@@ -2,6 +2,8 @@ package focus
 
 import (
 	"math/big"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/units"
@@ -149,7 +151,8 @@ func columnsOf(version string) []column {
 		{name: "x_WithheldAmount", kind: moneyColumn, money: func(r *Row) *units.Amount { return r.Withheld }},
 	}
 	if version == Version13 {
-		columns = append(columns,
+		own := slices.IndexFunc(columns, func(c column) bool { return strings.HasPrefix(c.name, "x_") })
+		columns = slices.Insert(columns, own, // columns of ours come last
 			textOf("ContractApplied", func(r *Row) *string { return &r.CommitmentID }),
 			textOf("HostProviderName", func(r *Row) *string { return &r.Provider }),
 			textOf("ServiceProviderName", func(r *Row) *string { return &r.Provider }))
