@@ -19,6 +19,13 @@ solver: ## fetch HiGHS (WebAssembly, from npm) so that yard embeds it
 kubernetes: ## build the Kubernetes that tests run into the user's cache (once, some minutes)
 	$(GO) test -count=1 -timeout 60m -run TestPrograms ./internal/lab/kubelab
 
+LAB ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/switchyard-lab
+
+.PHONY: bloblab
+bloblab: ## fetch servers of S3 (a Go module) and Azure Blob (from npm) for the tests
+	test -x $(LAB)/bloblab/versitygw || GOBIN=$(LAB)/bloblab $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
+	test -d $(LAB)/bloblab/node_modules/azurite || npm install --prefix $(LAB)/bloblab --no-audit --no-fund azurite@3.35.0
+
 .PHONY: test
 test: ## run all tests
 	$(GO) test ./...
