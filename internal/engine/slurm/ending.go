@@ -175,7 +175,8 @@ func (s ending) taken() string {
 	if s.hasCause && s.cause.Cause == causeTold && s.job.State != "CANCELLED" {
 		return "ended because the job's time limit was near"
 	}
-	if s.hasCause && s.cause.Cause == causeFailed {
+	// A rank that ends by SIGTERM got it from Slurm, at the same time as its agent.
+	if first, failed := s.failure(); failed && first.ExitCode != codeTermed || s.hasCause && s.cause.Cause == causeFailed && s.cause.Code != codeTermed {
 		return ""
 	}
 	// A job that is preempted with a grace, and leaves in time, has ended well
