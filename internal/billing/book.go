@@ -235,6 +235,7 @@ func (b *Book) Settle(from, to time.Time, emit func(Charge)) {
 		start, end = min(start, b.from), max(end, b.to)
 	}
 	redo, changed := end, start // the hours whose commitments are billed anew
+	repeated := &steady{}
 	for hour := start; hour < end; hour += hourSeconds {
 		known := !fresh && hour >= b.from && hour < b.to
 		if known && b.parked(hour) {
@@ -256,7 +257,7 @@ func (b *Book) Settle(from, to time.Time, emit func(Charge)) {
 		if !known {
 			old = nil
 		}
-		state.result = b.billHour(hour, state)
+		state.result = repeated.bill(b, hour, state)
 		state.dirty = false
 		redo, changed = min(redo, hour), hour
 		b.emitChange(hour, old, state.result.entries, emit)
