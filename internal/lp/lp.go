@@ -202,18 +202,24 @@ func (m *Model) Objective(values []float64) float64 {
 // Check returns the constraints, bounds and integralities that the values
 // violate by more than the tolerance, relative to the size of the bound.
 func (m *Model) Check(values []float64, tolerance float64) []string {
+	return m.CheckIn(Scaling{}, values, tolerance)
+}
+
+// CheckIn is Check, where a row or variable is measured in the unit that a
+// scaling gives it, if that is larger than one.
+func (m *Model) CheckIn(s Scaling, values []float64, tolerance float64) []string {
 	var violated []string
 	for i, v := range m.variables {
-		x := values[i]
-		if outside(x, v.lower, v.upper, tolerance) {
+		x, unit := values[i], s.unitOfCol(i)
+		if outside(x/unit, v.lower/unit, v.upper/unit, tolerance) {
 			violated = append(violated, fmt.Sprintf("%s = %g is outside %g to %g", v.name, x, v.lower, v.upper))
 		}
 		if v.kind == Integer && math.Abs(x-math.Round(x)) > math.Max(tolerance, 1e-5) {
 			violated = append(violated, fmt.Sprintf("%s = %g is not a whole number", v.name, x))
 		}
 	}
-	for _, c := range m.constraints {
-		sum, scale := 0.0, 1.0
+	for i, c := range m.constraints {
+		sum, scale := 0.0, s.unitOfRow(i)
 		for _, term := range c.terms {
 			part := term.Coefficient * values[term.Var]
 			sum += part
@@ -249,8 +255,15 @@ type Options struct {
 	TimeLimit   time.Duration // 0: none
 	Work        float64       // deterministic limit in seconds of simulated time; 0: real time is used
 	Start       []float64     // a first solution to improve on, or nil
+	Basis       *Basis        // of a linear program of the same shape: where to start from, or nil
 	Progress    func(Progress)
 }
+
+// Basis says where a linear program's optimum lies: which variables and
+// constraints are at a limit. One of a program with the same variables and
+// constraints, whatever their costs and bounds, makes the next solve short. Its
+// content is the solver's own.
+type Basis struct{ Cols, Rows []int32 }
 
 // Progress of a mixed-integer search.
 type Progress struct {
@@ -269,6 +282,7 @@ type Solution struct {
 	Values       []float64
 	ReducedCosts []float64
 	Duals        []float64
+	Basis        *Basis // of a linear program, where the solver tells
 }
 
 // Solver solves programs. Errors are fault.Invalid for a malformed model,

@@ -120,6 +120,20 @@ func (s Scaling) apply(a *Arrays) {
 	}
 }
 
+func (s Scaling) unitOfCol(j int) float64 {
+	if s.Col == nil {
+		return 1
+	}
+	return math.Max(s.Col[j], 1)
+}
+
+func (s Scaling) unitOfRow(i int) float64 {
+	if s.Row == nil {
+		return 1
+	}
+	return math.Max(1/s.Row[i], 1)
+}
+
 // In scales values of the model's variables.
 func (s Scaling) In(values []float64) []float64 {
 	scaled := make([]float64, len(values))

@@ -178,10 +178,8 @@ func (l *Lab) StartController(ctx context.Context) error {
 	})
 }
 
-// StopController ends slurmctld: clients then wait or fail. It saves its state
-// first: one that is killed within seconds of a job's start forgets that the job
-// runs, and cancels it when it comes back.
-func (l *Lab) StopController() error { return l.end("slurmctld") }
+// StopController kills slurmctld: clients then wait or fail.
+func (l *Lab) StopController() error { return l.kill("slurmctld") }
 
 func (l *Lab) nodeDaemons() []string {
 	var names []string

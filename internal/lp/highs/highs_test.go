@@ -317,3 +317,28 @@ func TestMemoryOfTheHeapGrowsAndKeepsWhatItHolds(t *testing.T) {
 	}
 	m.Free()
 }
+
+// A linear program whose shape is known starts from where another one ended:
+// within a limit of work that is too small to solve it from nothing.
+func TestABasisMakesTheNextSolveShort(t *testing.T) {
+	e := engine(t)
+	m := knapsack(400).Relaxed()
+	first, err := e.Solve(t.Context(), m, lp.Options{})
+	if err != nil || first.Basis == nil {
+		t.Fatal(first.Basis, err)
+	}
+	m.Bound(3, 0, 0.5)
+	const little = 0.0005
+	if cold, err := e.Solve(t.Context(), m, lp.Options{Work: little}); err != nil || cold.Status == lp.Optimal {
+		t.Fatalf("from nothing: %s, %v", cold.Status, err)
+	}
+	warm, err := e.Solve(t.Context(), m, lp.Options{Work: little, Basis: first.Basis})
+	full, err2 := e.Solve(t.Context(), m, lp.Options{})
+	if err != nil || err2 != nil || warm.Status != lp.Optimal || math.Abs(warm.Objective-full.Objective) > 1e-6*math.Abs(full.Objective) {
+		t.Errorf("%s %g, want %g (%v, %v)", warm.Status, warm.Objective, full.Objective, err, err2)
+	}
+	other := hedge(0)
+	if got, err := e.Solve(t.Context(), other, lp.Options{Basis: first.Basis}); err != nil || got.Status != lp.Optimal {
+		t.Errorf("a basis of another shape: %s, %v", got.Status, err)
+	}
+}

@@ -63,7 +63,7 @@ func (p *Program) Solve(ctx context.Context, m *lp.Model, options lp.Options) (l
 	if err != nil {
 		return lp.Solution{}, err
 	}
-	return believe(m, solution)
+	return believe(m, lp.Scaling{}, solution)
 }
 
 func (p *Program) arguments(model, answer string, o lp.Options) []string {

@@ -57,11 +57,12 @@ func (e *Engine) Solve(ctx context.Context, m *lp.Model, options lp.Options) (lp
 // trusted solves and checks. An answer that is not quite within the limits is
 // mended: with its integers fixed, a linear program finds the rest.
 func (e *Engine) trusted(ctx context.Context, m *lp.Model, options lp.Options, presolve bool) (lp.Solution, error) {
-	found, err := e.attempt(ctx, m, options, presolve)
+	arrays, scaling := m.Scale()
+	found, err := e.attempt(ctx, m, scaled{arrays, scaling}, options, presolve)
 	if err != nil {
 		return found, err
 	}
-	solution, err := believe(m, found)
+	solution, err := believe(m, scaling, found)
 	if err == nil || !m.HasIntegers() {
 		return solution, err
 	}
@@ -69,18 +70,20 @@ func (e *Engine) trusted(ctx context.Context, m *lp.Model, options lp.Options, p
 }
 
 func (e *Engine) mend(ctx context.Context, m *lp.Model, found lp.Solution) (lp.Solution, error) {
-	fixed, err := e.attempt(ctx, m.Fixed(found.Values), lp.Options{}, true)
+	rest := m.Fixed(found.Values)
+	arrays, scaling := rest.Scale()
+	fixed, err := e.attempt(ctx, rest, scaled{arrays, scaling}, lp.Options{}, true)
 	if err != nil {
 		return lp.Solution{}, err
 	}
 	if fixed.Values == nil {
 		return lp.Solution{}, fault.New(fault.Internal, "no solution has the whole numbers of the solver's answer")
 	}
-	return believe(m, lp.Solution{Status: found.Status, Bound: found.Bound, Values: fixed.Values})
+	return believe(m, scaling, lp.Solution{Status: found.Status, Bound: found.Bound, Values: fixed.Values})
 }
 
 // attempt solves in an instance of its own, which is discarded with its memory.
-func (e *Engine) attempt(ctx context.Context, m *lp.Model, options lp.Options, presolve bool) (solution lp.Solution, err error) {
+func (e *Engine) attempt(ctx context.Context, m *lp.Model, as scaled, options lp.Options, presolve bool) (solution lp.Solution, err error) {
 	in, err := e.instantiate(ctx)
 	if err != nil {
 		return lp.Solution{}, err
@@ -96,7 +99,13 @@ func (e *Engine) attempt(ctx context.Context, m *lp.Model, options lp.Options, p
 			return lp.Solution{}, err
 		}
 	}
-	return in.solve(ctx, m, options)
+	return in.solve(ctx, m, as, options)
+}
+
+// scaled is a model as the solver sees it.
+type scaled struct {
+	arrays  lp.Arrays
+	scaling lp.Scaling
 }
 
 // constant is the solution of a model without variables.
@@ -110,11 +119,11 @@ func constant(m *lp.Model) lp.Solution {
 }
 
 // believe checks a solution against the model before anybody sees it.
-func believe(m *lp.Model, solution lp.Solution) (lp.Solution, error) {
+func believe(m *lp.Model, units lp.Scaling, solution lp.Solution) (lp.Solution, error) {
 	if solution.Values == nil {
 		return solution, nil
 	}
-	if violated := m.Check(solution.Values, tolerance); len(violated) > 0 {
+	if violated := m.CheckIn(units, solution.Values, tolerance); len(violated) > 0 {
 		return lp.Solution{}, fault.Newf(fault.Internal, "the solver's answer violates %d constraints, first: %s", len(violated), violated[0])
 	}
 	solution.Objective = m.Objective(solution.Values)
@@ -129,18 +138,23 @@ func believe(m *lp.Model, solution lp.Solution) (lp.Solution, error) {
 	return solution, nil
 }
 
-func (in *instance) solve(ctx context.Context, m *lp.Model, options lp.Options) (lp.Solution, error) {
+func (in *instance) solve(ctx context.Context, m *lp.Model, as scaled, options lp.Options) (lp.Solution, error) {
 	if err := in.setOptions(ctx, options); err != nil {
 		return lp.Solution{}, err
 	}
 	solveOf(ctx).log.last.Bound = math.Inf(-1)
-	arrays, scaling := m.Scale()
-	if err := in.passModel(ctx, arrays); err != nil {
+	if err := in.passModel(ctx, as.arrays); err != nil {
 		return lp.Solution{}, err
 	}
 	if options.Start != nil {
-		start := in.floats(ctx, scaling.In(options.Start))
+		start := in.floats(ctx, as.scaling.In(options.Start))
 		if _, err := in.call(ctx, "_Highs_setSolution", in.handle, start, 0, 0, 0); err != nil {
+			return lp.Solution{}, err
+		}
+	}
+	if b := options.Basis; b != nil && !m.HasIntegers() && len(b.Cols) == m.Variables() && len(b.Rows) == m.Constraints() {
+		// One that does not fit is no fault: the solve starts from nothing then.
+		if _, err := in.call(ctx, "_Highs_setBasis", in.handle, in.ints(ctx, b.Cols), in.ints(ctx, b.Rows)); err != nil {
 			return lp.Solution{}, err
 		}
 	}
@@ -152,8 +166,19 @@ func (in *instance) solve(ctx context.Context, m *lp.Model, options lp.Options) 
 	if said := solveOf(ctx).log.complaint; err != nil && said != "" {
 		err = fmt.Errorf("%w (%d): %s", err, int32(code), said)
 	}
-	scaling.Out(&solution)
+	clamp(solution.Values, as.arrays)
+	as.scaling.Out(&solution)
 	return solution, err
+}
+
+// clamp moves values that are off their bounds by no more than the solver's
+// tolerance onto them; what that does to the constraints is checked with the rest.
+func clamp(values []float64, a lp.Arrays) {
+	for j, x := range values {
+		if x < a.Lower[j] && x > a.Lower[j]-tolerance || x > a.Upper[j] && x < a.Upper[j]+tolerance {
+			values[j] = min(max(x, a.Lower[j]), a.Upper[j])
+		}
+	}
 }
 
 func orUnknown(err error) error {
@@ -259,8 +284,19 @@ func (in *instance) values(ctx context.Context, m *lp.Model, solution lp.Solutio
 	if !m.HasIntegers() {
 		solution.ReducedCosts = in.readFloats(colDual, columns)
 		solution.Duals = in.readFloats(rowDual, rows)
+		return in.basis(ctx, m, solution)
 	}
 	return solution, nil
+}
+
+// basis reads where the optimum lies.
+func (in *instance) basis(ctx context.Context, m *lp.Model, solution lp.Solution) (lp.Solution, error) {
+	cols, rows := in.alloc(ctx, 4*m.Variables()), in.alloc(ctx, 4*m.Constraints())
+	code, err := in.call(ctx, "_Highs_getBasis", in.handle, cols, rows)
+	if err == nil && int32(code) == 0 {
+		solution.Basis = &lp.Basis{Cols: in.readInts(cols, m.Variables()), Rows: in.readInts(rows, m.Constraints())}
+	}
+	return solution, err
 }
 
 // info reads one of HiGHS' info values into a 64-bit cell.
@@ -329,6 +365,15 @@ func (in *instance) ints(ctx context.Context, values []int32) uint64 {
 		data = binary.LittleEndian.AppendUint32(data, uint32(v))
 	}
 	return in.write(ctx, data)
+}
+
+func (in *instance) readInts(at uint64, n int) []int32 {
+	values := make([]int32, n)
+	for i := range values {
+		bits, _ := in.module.Memory().ReadUint32Le(uint32(at) + uint32(4*i))
+		values[i] = int32(bits)
+	}
+	return values
 }
 
 func (in *instance) readFloats(at uint64, n int) []float64 {
