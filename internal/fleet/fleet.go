@@ -108,6 +108,24 @@ type Trial struct {
 	Steps     int64   `json:"steps"`     // that are measured
 }
 
+// Qualification is that a model was shown to train on a chip family: how fast,
+// and that its loss goes on where it was.
+type Qualification struct {
+	Model        string    `json:"model"`  // or the workload, where it names no model
+	Family       string    `json:"family"` // chip family
+	Chip         string    `json:"chip"`
+	InstanceType string    `json:"instance_type"`
+	Pool         string    `json:"pool"`
+	Nodes        int       `json:"nodes"`
+	Steps        int64     `json:"steps"`             // measured
+	Speed        float64   `json:"tokens_per_second"` // 0 where the steps' tokens are not known
+	Loss         float64   `json:"loss"`              // on average over the steps
+	Reference    float64   `json:"reference"`         // of the run that was tried, about the same steps
+	Of           string    `json:"of"`                // that run
+	Trial        string    `json:"trial"`             // the run that measured
+	At           time.Time `json:"at"`
+}
+
 // AttemptState is where an attempt is in its life.
 type AttemptState string
 

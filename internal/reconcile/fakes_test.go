@@ -27,12 +27,13 @@ type memory struct {
 	quotas    map[string]int
 	marks     string // the only setting that the loop reads
 	sites     map[string]fleet.Site
+	blobs     map[string][]byte
 }
 
 func (m memory) clone() memory {
 	c := memory{
 		maps.Clone(m.runs), map[string][]fleet.Attempt{}, map[string][]fleet.Decision{}, slices.Clone(m.entries), maps.Clone(m.quotas),
-		m.marks, maps.Clone(m.sites),
+		m.marks, maps.Clone(m.sites), maps.Clone(m.blobs),
 	}
 	for id, list := range m.attempts {
 		c.attempts[id] = slices.Clone(list)
@@ -52,7 +53,7 @@ type memStore struct {
 }
 
 func newMemStore() *memStore {
-	return &memStore{state: memory{map[string]fleet.Run{}, nil, nil, nil, map[string]int{}, "", map[string]fleet.Site{}}.clone()}
+	return &memStore{state: memory{map[string]fleet.Run{}, nil, nil, nil, map[string]int{}, "", map[string]fleet.Site{}, map[string][]byte{}}.clone()}
 }
 
 func (s *memStore) Update(_ context.Context, fn func(store.Tx) error) error {
@@ -199,6 +200,16 @@ func (t *memTx) Sites() ([]fleet.Site, error) {
 	return slices.SortedFunc(maps.Values(t.sites), func(a, b fleet.Site) int { return strings.Compare(a.Name, b.Name) }), nil
 }
 
+func (t *memTx) Blob(name string) ([]byte, error) { return t.blobs[name], nil }
+
+func (t *memTx) PutBlob(name string, data []byte) error {
+	if t.blobs == nil {
+		t.blobs = map[string][]byte{}
+	}
+	t.blobs[name] = data
+	return nil
+}
+
 func (t *memTx) Quotas() (map[string]int, error) { return t.quotas, nil }
 
 // script is how a gang of the fake engine goes: after so long it ends with a code.
@@ -213,6 +224,7 @@ type script struct {
 	from, steps, every int64
 	per                time.Duration
 	tokens             float64 // per second, as it reports them
+	loss               float64 // added to what it reports
 	hangs              int64   // the step at which it stands still; 0: never
 	node               string  // that its failure is due to
 }
@@ -227,7 +239,7 @@ func (s script) progress(g *gang, ran time.Duration) fleet.Progress {
 		return fleet.Progress{}
 	}
 	p := fleet.Progress{
-		At: g.started.Add(time.Duration(done-s.from) * s.per), Step: done, Steps: s.steps, Loss: 5 - 4*float64(done)/float64(s.steps),
+		At: g.started.Add(time.Duration(done-s.from) * s.per), Step: done, Steps: s.steps, Loss: s.loss + 5 - 4*float64(done)/float64(s.steps),
 		TokensPerSecond: s.tokens, CheckpointStep: max(s.from, done/s.every*s.every),
 	}
 	if g.stopped && s.hangs == 0 {
@@ -258,6 +270,7 @@ type fakeEngine struct {
 	faults  map[string]error // by "verb key" or "verb"
 	nodes   int
 	forgot  []string
+	dumped  []string
 	pooling int
 	closed  int
 }
@@ -401,4 +414,29 @@ func (e *fakeEngine) Logs(context.Context, string, int, int64) (engine.Log, erro
 	return noLog{io.NopCloser(strings.NewReader(""))}, nil
 }
 
-func (e *fakeEngine) History(context.Context, string) ([]fleet.Progress, error) { return nil, nil }
+// History has a point each ten steps.
+func (e *fakeEngine) History(_ context.Context, key string) ([]fleet.Progress, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g := e.gangs[key]
+	if g == nil || g.script.steps == 0 {
+		return nil, nil
+	}
+	until := e.now()
+	if !g.ended.IsZero() {
+		until = g.ended
+	}
+	var points []fleet.Progress
+	for step := g.script.from + 10; g.started.Add(time.Duration(step-g.script.from)*g.script.per).Compare(until) <= 0; step += 10 {
+		points = append(points, g.script.progress(g, time.Duration(step-g.script.from)*g.script.per))
+	}
+	return points, nil
+}
+
+// Dump ends a gang as Stop does, and remembers that stacks were asked for.
+func (e *fakeEngine) Dump(ctx context.Context, key string, grace time.Duration) error {
+	e.mu.Lock()
+	e.dumped = append(e.dumped, key)
+	e.mu.Unlock()
+	return e.Stop(ctx, key, grace)
+}

@@ -79,6 +79,7 @@ type Loop struct {
 	weighed  time.Time         // when moves were last looked for
 	stays    map[string]string // why a run that should leave its place stays, as last told
 	models   qualified
+	watch    watchdog
 }
 
 // New returns a loop that does nothing until Run or Tick.

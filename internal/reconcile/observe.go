@@ -71,7 +71,12 @@ func (l *Loop) observeSite(ctx context.Context, w world, name string, live []fle
 
 func (l *Loop) look(ctx context.Context, eng engine.Engine, run fleet.Run, attempt fleet.Attempt) (sight, error) {
 	s := sight{run: run, attempt: attempt}
-	if run.StopAsked || draining(attempt) {
+	switch {
+	case hung(attempt) && !run.StopAsked:
+		if err := l.sendDump(ctx, eng, run, attempt.Key()); err != nil {
+			return s, err
+		}
+	case run.StopAsked || draining(attempt) || measuring(attempt):
 		if err := l.sendStop(ctx, eng, run, attempt.Key()); err != nil {
 			return s, err
 		}
@@ -80,7 +85,11 @@ func (l *Loop) look(ctx context.Context, eng engine.Engine, run fleet.Run, attem
 	s.status, err = eng.Observe(ctx, attempt.Key())
 	switch {
 	case err == nil:
-		return s, nil
+		s.hangs = l.hangs(run, attempt, s.status)
+		if run.Trial != nil && s.status.State == engine.Exited {
+			s.proof, err = l.gather(ctx, eng, s)
+		}
+		return s, err
 	case !fault.Is(err, fault.Lost):
 		return s, err
 	case attempt.State == fleet.AttemptRunning:
@@ -196,6 +205,11 @@ func (l *Loop) start(ctx context.Context, eng engine.Engine, run fleet.Run, atte
 	if err != nil {
 		return err
 	}
+	_, attempts, err := l.runWithAttempts(ctx, run.ID)
+	if err != nil {
+		return err
+	}
+	gang.Avoid = cordoned(attempts)
 	if attempt.Site == site.Local {
 		if err := os.MkdirAll(l.Checkpoints(run.ID), 0o755); err != nil {
 			l.Log.Warn("checkpoint directory cannot be made", "run", run.ID, "error", err)

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -39,11 +40,15 @@ func (l *Loop) record(ctx context.Context, sights []sight, pass *Pass) (freed bo
 	if slices.ContainsFunc(done, func(o outcome) bool { return !o.meterTo.IsZero() }) {
 		l.spending.stale()
 	}
+	if slices.ContainsFunc(done, func(o outcome) bool { return o.qualification != nil }) {
+		l.models.stale()
+	}
 	for _, o := range done {
 		l.Crash(o.change.after())
 		l.tell(o)
 		if o.attempt.State.Final() {
 			l.sent.forget(o.attempt.Key())
+			l.watch.forget(o.attempt.Key())
 			freed = true
 		}
 		if o.change == changeRequeued {
@@ -84,11 +89,20 @@ func (l *Loop) apply(tx store.Tx, s sight) (outcome, error) {
 		return outcome{}, nil
 	}
 	o := settle(s, newestCheckpoint(attempts[:s.attempt.Number-1]), l.Clock(), l.policyOf(run))
+	attempts[s.attempt.Number-1] = o.attempt
+	if bad := o.attempt.BadNode; bad != "" && o.decision != nil && slices.Contains(cordoned(attempts), bad) {
+		o.decision.Reasons = append(o.decision.Reasons, fmt.Sprintf("it stays away from node %s from now on: %d attempts ended because of it", bad, badAfter))
+	}
 	if o.change == changeNone {
 		return o, nil
 	}
 	if !o.meterTo.IsZero() {
 		if err := l.meter(tx, &o); err != nil {
+			return o, err
+		}
+	}
+	if o.qualification != nil {
+		if err := putQualification(tx, *o.qualification); err != nil {
 			return o, err
 		}
 	}

@@ -14,8 +14,10 @@ type sight struct {
 	run     fleet.Run
 	attempt fleet.Attempt
 	status  engine.Status
-	unknown bool  // the engine does not know an attempt that it was running
-	refused error // the engine will not start it; its key is fenced
+	unknown bool      // the engine does not know an attempt that it was running
+	refused error     // the engine will not start it; its key is fenced
+	proof   *evidence // of a trial that ended; nil for others
+	hangs   string    // why it is to be ended as one that hangs; "" where it is not
 }
 
 // outcome is what a sight leads to. Where change is changeNone nothing is recorded.
@@ -25,6 +27,8 @@ type outcome struct {
 	attempt  fleet.Attempt
 	meterTo  time.Time // usage is booked up to here; zero: not now
 	decision *fleet.Decision
+
+	qualification *fleet.Qualification // that a trial has earned
 }
 
 // settle works out what becomes of an attempt and its run. best is the newest
@@ -37,19 +41,28 @@ func settle(s sight, best int64, now time.Time, policy Policy) outcome {
 	case s.unknown:
 		return o.lose(best, now, policy)
 	case s.status.State == engine.Exited:
-		return o.exit(s.status, best, now, policy)
+		return o.exit(s, best, now, policy)
 	case s.status.State == engine.Running:
-		return o.goOn(s.status, now)
+		return o.goOn(s, now)
 	}
 	return o
 }
 
 // goOn records that an attempt runs, its progress, and its use of each hour
 // that has ended.
-func (o outcome) goOn(status engine.Status, now time.Time) outcome {
+func (o outcome) goOn(s sight, now time.Time) outcome {
+	status := s.status
 	if o.attempt.Progress != status.Progress {
 		o.attempt.Progress = status.Progress
 		o.change = changeProgress
+	}
+	if why := enough(o.run.Trial, status.Progress); why != "" && o.attempt.Reason == "" {
+		o.attempt.Reason, o.change = why, changeProgress
+	}
+	if s.hangs != "" && o.attempt.Reason == "" && !o.run.StopAsked {
+		o.attempt.Reason, o.change = s.hangs, changeProgress
+		o.decision = decision(o.run, now, verbHung, o.attempt.Key(), s.hangs, "its ranks are made to write their stacks where they can, and it is ended")
+		return o
 	}
 	if o.attempt.State == fleet.AttemptRecorded {
 		o.attempt.State, o.attempt.Started = fleet.AttemptRunning, status.Started
@@ -62,12 +75,13 @@ func (o outcome) goOn(status engine.Status, now time.Time) outcome {
 	return o
 }
 
-func (o outcome) exit(status engine.Status, best int64, now time.Time, policy Policy) outcome {
+func (o outcome) exit(s sight, best int64, now time.Time, policy Policy) outcome {
+	status := s.status
 	if o.attempt.Started.IsZero() { // what may be booked already begins where it was first seen to
 		o.attempt.Started = status.Started
 	}
 	o.attempt.Ended = latest(o.attempt.Started, status.Ended)
-	drain, why := draining(o.attempt), o.attempt.Reason
+	drain, hangs, measured, why := draining(o.attempt), hung(o.attempt), measuring(o.attempt), o.attempt.Reason
 	o.attempt.Exit, o.attempt.Reason, o.attempt.Progress = status.ExitCode, status.Reason, status.Progress
 	o.attempt.BadNode = status.BadNode
 	o.meterTo = o.attempt.Ended
@@ -79,6 +93,11 @@ func (o outcome) exit(status engine.Status, best int64, now time.Time, policy Po
 		return o.stopped(now)
 	case drain && (status.Stopped || status.ExitCode != 0):
 		return o.drained(why)
+	case s.proof != nil && (measured || status.ExitCode == 0 && !status.Stopped):
+		return o.judged(s.proof, now)
+	case hangs && (status.Stopped || status.ExitCode != 0):
+		o.attempt.State, o.attempt.Reason = fleet.AttemptFailed, join(why, status.Reason)
+		return o.retry(best, now, policy)
 	case status.Preempted:
 		return o.preempted(best, now, policy)
 	case status.Invalid:

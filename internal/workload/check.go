@@ -89,6 +89,9 @@ func (r *rules) check(w *Workload) {
 	r.place(w.Place)
 	r.data(w.Data)
 	r.restarts(w.Restarts)
+	if w.Watchdog != nil && *w.Watchdog != 0 {
+		r.positive("watchdog", *w.Watchdog)
+	}
 	r.variants(w)
 	switch {
 	case w.Training != nil:

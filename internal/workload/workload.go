@@ -51,6 +51,7 @@ type Common struct {
 	Place    Place                   `json:"place,omitzero" jsonschema_description:"Where it may run, and at what size."`
 	Data     []Dataset               `json:"data,omitempty" jsonschema_description:"What it reads, where that lies, and where it may be read."`
 	Restarts Restarts                `json:"restarts,omitzero" jsonschema_description:"What happens when an attempt fails."`
+	Watchdog *units.Duration         `json:"watchdog,omitempty" jsonschema_description:"After so long without progress an attempt hangs, and is restarted; 0s is never. Default: 10m, or 20 steps where those take longer, from the first progress on."`
 	Variants map[chip.Family]Variant `json:"variants" jsonschema:"required" jsonschema_description:"How it runs, one variant per chip family."`
 }
 
