@@ -257,7 +257,7 @@ func planIfs(made *plan.Plan) []string {
 	var lines, order []string
 	where := map[string][]string{}
 	for _, f := range made.Futures {
-		for _, what := range append(slices.Clone(f.Breaches), unservedWords(f)...) {
+		for _, what := range append(breachWords(f), unservedWords(f)...) {
 			if where[what] == nil {
 				order = append(order, what)
 			}
@@ -265,7 +265,7 @@ func planIfs(made *plan.Plan) []string {
 		}
 	}
 	for _, what := range order {
-		lines = append(lines, fmt.Sprintf("Broken in %d of %d futures (%s): %s", len(where[what]), len(made.Futures), strings.Join(where[what], ", "), what))
+		lines = append(lines, fmt.Sprintf("In %d of %d futures (%s): %s", len(where[what]), len(made.Futures), strings.Join(where[what], ", "), what))
 	}
 	for _, v := range made.Variants {
 		if v.Taken {
@@ -277,6 +277,14 @@ func planIfs(made *plan.Plan) []string {
 		lines = append(lines, "Note: "+note)
 	}
 	return lines
+}
+
+func breachWords(f plan.Future) []string {
+	var words []string
+	for _, breach := range f.Breaches {
+		words = append(words, strings.Replace(breach, " in ", " is broken in ", 1))
+	}
+	return words
 }
 
 func unservedWords(f plan.Future) []string {

@@ -42,6 +42,22 @@ future alone.`,
 	return a.withOutput(cmd)
 }
 
+// stressHeadline is the worst of the shocks, and how many leave all intact.
+func stressHeadline(rows []planner.Stressed) string {
+	intact := 0
+	for _, r := range rows {
+		if r.Unserved == 0 && len(r.Broken) == 0 {
+			intact++
+		}
+	}
+	worst := rows[0] // ranked by regret
+	text := "No shock costs more than it would with hindsight"
+	if worst.Regret > 0 {
+		text = fmt.Sprintf("Worst: with %s the plan costs %s more than one made with hindsight", worst.Shock, modelMoney(worst.Regret))
+	}
+	return fmt.Sprintf("%s. Under %d of %d shocks all is served and nothing breaks.", text, intact, len(rows))
+}
+
 func stressListing(rows []planner.Stressed) listing {
 	l := listing{document: rows, columns: []column{
 		{title: "SHOCK", field: "shock"}, {title: "REGRET", field: "regret", number: true}, {title: "COST", field: "cost", number: true},
@@ -65,6 +81,7 @@ func stressListing(rows []planner.Stressed) listing {
 		l.cells = append(l.cells, []string{r.Shock, modelMoney(r.Regret), modelMoney(r.Cost), unserved, low, broken})
 		l.exact = append(l.exact, []string{r.Shock, fmt.Sprint(r.Regret), fmt.Sprint(r.Cost), fmt.Sprint(r.Unserved), exactLow, strings.Join(r.Broken, "; ")})
 	}
+	l.before = stressHeadline(rows) + "\n\n"
 	l.after = "\nCosts are discounted, with penalties for what breaks; each figure is known to the gap of its two plans.\n"
 	return l
 }

@@ -88,6 +88,9 @@ func ReportedFigures(data []byte, asOf *time.Time) map[string][]Reported {
 			if err == nil && asOf != nil && known.After(*asOf) {
 				continue
 			}
+			if lapsed, err := contract.ParseInstant(value["lapsed"]); err == nil && asOf != nil && !lapsed.After(*asOf) {
+				continue
+			}
 			figures[name] = append(figures[name], Reported{Value: value["value"], Source: value["source"], Means: value["means"]})
 		}
 	}

@@ -41,7 +41,8 @@ type Reported struct {
 	Value  string            `json:"value" jsonschema:"required"`
 	Source string            `json:"source" jsonschema:"required"`
 	Known  *contract.Instant `json:"known,omitempty"`
-	Means  string            `json:"means,omitempty"` // what the value implies, where it is true
+	Lapsed *contract.Instant `json:"lapsed,omitempty"` // from when it is no more
+	Means  string            `json:"means,omitempty"`  // what the value implies, where it is true
 }
 
 // Horizon is the time that is planned. From defaults to the first of the month

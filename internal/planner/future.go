@@ -108,14 +108,26 @@ func (p *Problem) demandOf(w work, effects []plan.Effect) []float64 {
 	return demand
 }
 
-// rateAt is the rate of work in the middle of a period.
+// meanOf is the mean over a period of a value that changes in steps.
+func meanOf(steps []plan.Step, t plan.Period) float64 {
+	sum := 0.0
+	for i, step := range steps {
+		until := t.To
+		if i+1 < len(steps) {
+			until = steps[i+1].From.Time
+		}
+		sum += step.Value * t.Part(step.From.Time, until)
+	}
+	return sum
+}
+
+// rateAt is the rate of work in a period: the mean of its steps, or what growth
+// makes of it by the middle.
 func (w work) rateAt(t plan.Period, from time.Time) float64 {
 	middle := t.From.Add(t.To.Sub(t.From) / 2)
 	rate := w.Rate
-	for _, step := range w.Steps {
-		if !step.From.After(middle) {
-			rate = step.Value
-		}
+	if len(w.Steps) > 0 {
+		rate = meanOf(w.Steps, t)
 	}
 	if w.Growth > 0 {
 		rate *= math.Pow(w.Growth, max(middle.Sub(from).Hours(), 0)/yearHours)

@@ -266,6 +266,9 @@ func (a *answer) binding(duals []float64) []plan.Binding {
 		if price < 1e-9 || info.kind == rowGroup || info.kind == rowLink || info.kind == rowDraw || info.kind == rowForce || info.kind == rowTier || info.kind == rowCover || info.kind == rowDemand || info.kind == rowSign {
 			continue
 		}
+		if info.kind == rowQualified && info.most == 0 {
+			continue
+		}
 		f := family{info.kind, info.subject}
 		if sums[f] == nil {
 			sums[f] = &sum{first: info.period}
