@@ -16,6 +16,7 @@ figures:
   - {value: 10B, source: one, known: 2025-12-16}
   - {value: 100B, source: other, known: 2025-12-17}
   - {value: 50B, source: later, known: 2026-02-27}
+  cash: [{value: 1B, source: then, lapsed: 2026-05-01}, {value: 3B, source: now, known: 2026-05-01}]
 horizon: {to: 2027-01-01, periods: [{every: month, for: 6mo}, {every: quarter}]}
 demand: [{name: chat, class: inference, rate: 10, throughput: {H100: 1}}]
 offers:
@@ -26,7 +27,7 @@ contracts:
 - {contract: old, status: signed}
 - {contract: new, status: offered, known: 2026-02-27}
 financing:
-  cash: 1B
+  cash: "${cash}"
   inflows: [{name: equity, at: 2026-02-01, amount: "${investment}", requires: old}]
 ---
 kind: Contract
@@ -56,10 +57,16 @@ func TestParseLeavesOutWhatBecameKnownLater(t *testing.T) {
 	if got := p.Financing.Inflows[0].Amount.String(); got != "10000000000" {
 		t.Errorf("the first reported value is %s", got)
 	}
+	if got := p.Financing.Cash.String(); got != "1000000000" {
+		t.Errorf("cash as of 2025-12-17 is %s", got)
+	}
 	later := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	p, err = Parse("lab.yaml", []byte(good), Choice{AsOf: &later, Figures: map[string]int{"investment": 2}})
 	if err != nil || len(p.Offers) != 3 || len(p.Contracts) != 2 || p.Financing.Inflows[0].Amount.String() != "50000000000" {
 		t.Errorf("as of 2026-06-01: %d offers, %d contracts, %v, %v", len(p.Offers), len(p.Contracts), p.Financing, err)
+	}
+	if got := p.Financing.Cash.String(); got != "3000000000" {
+		t.Errorf("cash as of 2026-06-01 is %s: a value that lapsed is still taken", got)
 	}
 	if p.Horizon.From.Format(time.DateOnly) != "2026-07-01" {
 		t.Errorf("the horizon starts on %s", p.Horizon.From)
@@ -90,7 +97,7 @@ func TestParseFindsAllFaultsAtOnce(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{
-		`lab.yaml:4:1: risks: unknown field; did you mean risk?`, `one of rate, steps and total is needed`, `only a training programme has a total`,
+		`lab.yaml:4:1: risks: unknown field; did you mean risk?`, `one of rate, steps, history and total is needed`, `only a training programme has a total`,
 		`offers[0].surge: a share between 0 and 1`, `unknown contract "nwe"; did you mean new?`, "${investmnt}: no figure of this name that was known; did you mean investment?",
 	} {
 		if !strings.Contains(err.Error(), want) {
