@@ -23,6 +23,9 @@ func (b *Book) SplitCharges(emit func(Charge, Line)) {
 				b.split(e, hour, byCell[e.cell], state, lines, emit)
 			}
 		}
+		if mod(hour+hourSeconds, daySeconds) == 0 {
+			b.Release(unixTime(floorDay(hour)))
+		}
 	}
 }
 

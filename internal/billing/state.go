@@ -35,8 +35,14 @@ type Status struct {
 
 // Status reports every clause that commits to something, in the order of the
 // contracts, as of the end of what Settle billed.
-func (b *Book) Status() []Status {
-	var all []Status
+func (b *Book) Status() []Status { return b.statuses(true) }
+
+// Commitments reports the clauses that accumulate towards a commitment, as
+// Status does, out of the head of the book: it needs no day.
+func (b *Book) Commitments() []Status { return b.statuses(false) }
+
+func (b *Book) statuses(all bool) []Status {
+	var found []Status
 	for i, c := range b.clauses {
 		s := Status{Contract: c.contract.Name, Clause: c.Name, Kind: c.kind, From: unixTime(c.from), To: unixTime(c.to)}
 		at := b.to - hourSeconds
@@ -46,15 +52,15 @@ func (b *Book) Status() []Status {
 			s.WindowFrom = unixTime(c.ends[window-1])
 		}
 		known := b.commitStatus(c, i, window, &s)
-		if !known {
+		if !known && all {
 			known = b.bundleStatus(c, i, &s) || b.shareStatus(c, i, &s)
 		}
 		if known {
 			b.nextDate(c, &s)
-			all = append(all, s)
+			found = append(found, s)
 		}
 	}
-	return all
+	return found
 }
 
 func (b *Book) turnOf(clause int, roles ...role) (int, bool) {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/focus"
+	"github.com/switchyard-ai/switchyard/internal/shelf"
 )
 
 // billFlags are what yard bill is asked for.
@@ -22,6 +25,8 @@ type billFlags struct {
 	late      []string
 	from, to  string
 	exchange  string
+	state     string
+	resources bool // usage is kept apart by resource: set where a kept bill has it so
 	charges   bool
 	focusFlags
 }
@@ -60,10 +65,13 @@ func (a *app) billCommand() *cobra.Command {
 		Short: "Bill usage under contracts, hour by hour",
 		Long: "Bill applies contracts to metered usage in each provider's own order and says\n" +
 			"which clause made every charge. It covers the hours of the usage unless --from\n" +
-			"and --to say otherwise: shortfalls fall due when their window ends within them.",
+			"and --to say otherwise: shortfalls fall due when their window ends within them.\n" +
+			"With --state the bill is kept in a directory: what is given next is added to it, and only what that\n" +
+			"changes is billed anew.",
 		Example: "  yard bill --contracts examples/contracts --usage usage.csv\n" +
 			"  yard bill --contracts examples/contracts --usage usage.csv --format focus -o parquet > bill.parquet\n" +
-			"  yard bill --contracts aws.yaml --usage june.csv --late june-late.csv --charges -o json",
+			"  yard bill --contracts aws.yaml --usage june.csv --late june-late.csv --charges -o json\n" +
+			"  yard bill --contracts aws.yaml --state june --usage june.csv",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.bill(f) },
 	})
@@ -73,53 +81,82 @@ func (a *app) billCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.from, "from", "", "bill from this time on (default: the first hour of usage)")
 	cmd.Flags().StringVar(&f.to, "to", "", "bill up to this time (default: the last hour of usage)")
 	cmd.Flags().StringVar(&f.exchange, "exchange", "", "dated exchange rates (CSV: date,from,to,rate) for usage in other currencies")
+	cmd.Flags().StringVar(&f.state, "state", "", "keep the bill in this `DIR`, and go on from what it keeps")
 	f.add(cmd)
-	cmd.Flags().BoolVar(&f.charges, "charges", false, "list every charge, not sums by clause and product")
+	cmd.Flags().BoolVar(&f.charges, "charges", false, "list every charge, not sums by clause and product; with --state those of this time")
 	return cmd
 }
 
 func (a *app) bill(f billFlags) error {
+	if f.state != "" {
+		return a.billKept(f)
+	}
 	if len(f.usage) == 0 {
 		return fault.New(fault.Invalid, "--usage is needed: a CSV file of what was used (docs/billing.md)")
 	}
-	var contracts []*contract.Contract
-	var err error
-	if len(f.contracts) > 0 {
-		if contracts, err = loadContracts(f.contracts); err != nil {
-			return err
-		}
+	contracts, err := billContracts(f)
+	if err != nil {
+		return err
 	}
 	book, err := billing.NewBook(contracts)
 	if err != nil {
 		return err
 	}
-	for _, file := range f.usage {
-		if err := a.readUsage(file, f, book); err != nil {
-			return err
-		}
-	}
-	from, to, err := horizon(f.from, f.to, book)
-	if err != nil {
+	b := newBillView(book, f.charges)
+	if _, err := a.settleFiles(f, book, b.add); err != nil {
 		return err
 	}
-	b := newBillView(book, f.charges)
-	book.Settle(from, to, b.add)
-	for _, file := range f.late {
-		if err := a.readUsage(file, f, book); err != nil {
-			return err
+	b.restated = len(f.late) > 0
+	return a.showBill(f, book, b)
+}
+
+func billContracts(f billFlags) ([]*contract.Contract, error) {
+	if len(f.contracts) == 0 {
+		return nil, nil
+	}
+	return loadContracts(f.contracts)
+}
+
+// settleFiles reads usage files and bills them, those that came late each by
+// itself, and returns their digests.
+func (a *app) settleFiles(f billFlags, book *billing.Book, emit func(billing.Charge)) ([]shelf.Taken, error) {
+	var taken []shelf.Taken
+	settle := func(files []string) error {
+		if len(files) == 0 && f.from == "" && f.to == "" {
+			return nil // late files alone: each settles for itself
+		}
+		for _, file := range files {
+			digest, err := a.readUsageDigest(file, f, book)
+			if err != nil {
+				return err
+			}
+			taken = append(taken, shelf.Taken{Name: file, SHA256: digest})
 		}
 		from, to, err := horizon(f.from, f.to, book)
 		if err != nil {
 			return err
 		}
-		b.restated = true
-		book.Settle(from, to, b.add)
+		book.Settle(from, to, emit)
+		return book.Err()
 	}
+	if err := settle(f.usage); err != nil {
+		return nil, err
+	}
+	for i := range f.late {
+		if err := settle(f.late[i : i+1]); err != nil {
+			return nil, err
+		}
+	}
+	return taken, nil
+}
+
+// showBill prints the bill, or writes it as FOCUS.
+func (a *app) showBill(f billFlags, book *billing.Book, b *billView) error {
 	if f.format != "" {
 		return a.billFocus(book, f.focusFlags)
 	}
 	b.from, b.to = book.Billed()
-	b.status = book.Status()
+	b.status = book.Commitments()
 	return a.print(b.listing())
 }
 
@@ -140,6 +177,9 @@ func (a *app) billFocus(book *billing.Book, f focusFlags) error {
 			failed = out.Write(focus.FromCharge(c, line, book.Currency(), account))
 		}
 	})
+	if failed == nil {
+		failed = book.Err()
+	}
 	if failed != nil {
 		return failed
 	}
@@ -147,28 +187,37 @@ func (a *app) billFocus(book *billing.Book, f focusFlags) error {
 }
 
 func (a *app) readUsage(file string, f billFlags, book *billing.Book) error {
-	options := focus.UsageOptions{Resources: f.format != ""}
+	_, err := a.readUsageDigest(file, f, book)
+	return err
+}
+
+// readUsageDigest reads a usage file and returns the SHA-256 of its content.
+func (a *app) readUsageDigest(file string, f billFlags, book *billing.Book) (string, error) {
+	options := focus.UsageOptions{Resources: f.format != "" || f.resources}
 	if f.exchange != "" {
 		table, err := os.Open(f.exchange)
 		if err != nil {
-			return fault.Wrap(fault.Invalid, err, "exchange rates")
+			return "", fault.Wrap(fault.Invalid, err, "exchange rates")
 		}
 		defer func() { _ = table.Close() }()
 		if options.Exchange, err = focus.ReadExchange(table, f.exchange); err != nil {
-			return err
+			return "", err
 		}
 	}
 	var in io.Reader = a.stdin
 	if file != "-" {
 		opened, err := os.Open(file)
 		if err != nil {
-			return fault.Wrap(fault.Invalid, err, "usage")
+			return "", fault.Wrap(fault.Invalid, err, "usage")
 		}
 		defer func() { _ = opened.Close() }()
 		in = opened
 	}
-	_, err := focus.ReadUsage(in, file, book, options)
-	return err
+	digest := sha256.New()
+	if _, err := focus.ReadUsage(io.TeeReader(in, digest), file, book, options); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(digest.Sum(nil)), nil
 }
 
 // horizon is the span to bill: that of the usage, unless asked otherwise.

@@ -63,6 +63,7 @@ type billView struct {
 	book     *billing.Book
 	each     bool
 	restated bool
+	kept     string // what a kept bill had to do, for the footer
 	from, to time.Time
 	lines    []*billLine
 	byKey    map[billKey]*billLine
@@ -172,7 +173,7 @@ func (b *billView) open() []billing.Status {
 	var open []billing.Status
 	for _, s := range b.status {
 		settles := s.Kind == "commitment" || s.Kind == "enterprise_agreement" || s.Kind == "macc" || s.Kind == "monthly_minimum" || s.Kind == "take_or_pay"
-		if settles && s.WindowTo.After(b.to) && s.From.Before(b.to) && s.Burn != nil {
+		if settles && s.WindowTo.After(b.to) && s.From.Before(b.to) {
 			open = append(open, s)
 		}
 	}
@@ -229,6 +230,9 @@ func (b *billView) footer() string {
 	for _, s := range b.open() {
 		fmt.Fprintf(&out, "open: %s/%s has %s of %s to go until %s (--to %s settles it)\n", s.Contract, s.Clause,
 			centsOf(s.Remaining), centsOf(s.Committed), stampHour(s.WindowTo), s.WindowTo.Format(time.RFC3339))
+	}
+	if b.kept != "" {
+		fmt.Fprintln(&out, b.kept)
 	}
 	return out.String()
 }

@@ -11,9 +11,10 @@ import (
 
 	"github.com/switchyard-ai/switchyard/internal/billing"
 	"github.com/switchyard-ai/switchyard/internal/contract"
+	"github.com/switchyard-ai/switchyard/internal/shelf"
 )
 
-func newBook(t testing.TB, texts ...string) *billing.Book {
+func parsedContracts(t testing.TB, texts ...string) []*contract.Contract {
 	t.Helper()
 	var contracts []*contract.Contract
 	for _, text := range texts {
@@ -23,7 +24,12 @@ func newBook(t testing.TB, texts ...string) *billing.Book {
 		}
 		contracts = append(contracts, found...)
 	}
-	book, err := billing.NewBook(contracts)
+	return contracts
+}
+
+func newBook(t testing.TB, texts ...string) *billing.Book {
+	t.Helper()
+	book, err := billing.NewBook(parsedContracts(t, texts...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +103,7 @@ func FuzzReadUsage(f *testing.F) {
 // large fleet makes.
 type month struct {
 	nodes, hours int
+	from         int // the first hour
 	hour, node   int
 	out          bytes.Buffer
 }
@@ -110,7 +117,7 @@ func (m *month) Read(p []byte) (int, error) {
 		if m.hour == 0 && m.node == 0 {
 			m.out.WriteString("start,provider,region,account,instance_type,chip,chips,resource,unit,quantity,list_rate\n")
 		}
-		at := time.Date(2026, 3, 1, m.hour, 0, 0, 0, time.UTC).Format(time.RFC3339)
+		at := time.Date(2026, 3, 1, m.from+m.hour, 0, 0, 0, time.UTC).Format(time.RFC3339)
 		for m.out.Len() < 64<<10 && m.hour < m.hours {
 			kind := types[m.node%len(types)]
 			quantity := "1"
@@ -120,7 +127,7 @@ func (m *month) Read(p []byte) (int, error) {
 			fmt.Fprintf(&m.out, "%s,%s,region-%d,account-%d,%s,%s,8,node-%d,hour,%s,%s\n", at, kind.provider, m.node%3, m.node%20, kind.name, kind.chip, m.node, quantity, kind.rate)
 			if m.node++; m.node == m.nodes {
 				m.node, m.hour = 0, m.hour+1
-				at = time.Date(2026, 3, 1, m.hour, 0, 0, 0, time.UTC).Format(time.RFC3339)
+				at = time.Date(2026, 3, 1, m.from+m.hour, 0, 0, 0, time.UTC).Format(time.RFC3339)
 			}
 		}
 	}
@@ -171,4 +178,64 @@ func BenchmarkMonthOfAFleet(b *testing.B) {
 		b.ReportMetric(float64(rows), "rows")
 		b.ReportMetric(float64(charges), "charges")
 	}
+}
+
+// BenchmarkALateDayOfAFleet takes a late day of a hundred nodes into the month
+// of BenchmarkMonthOfAFleet, which is kept in a directory, and keeps it anew. It
+// reports the time against billing all of it.
+func BenchmarkALateDayOfAFleet(b *testing.B) {
+	nodes := 10_000
+	if text := os.Getenv("YARD_BENCH_NODES"); text != "" {
+		if _, err := fmt.Sscan(text, &nodes); err != nil {
+			b.Fatal(err)
+		}
+	}
+	const hours = 31 * 24
+	begun := time.Now()
+	book := newBook(b, fleetContracts()...)
+	if _, err := ReadUsage(&month{nodes: nodes, hours: hours}, "month.csv", book, UsageOptions{}); err != nil {
+		b.Fatal(err)
+	}
+	from, to, _ := book.Span()
+	book.Settle(from, to, func(billing.Charge) {})
+	whole := time.Since(begun)
+	s, err := shelf.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Keep(book, nil, false); err != nil {
+		b.Fatal(err)
+	}
+	contracts := parsedContracts(b, fleetContracts()...)
+	const late = 15 // days after the first
+	for b.Loop() {
+		head, err := s.Head()
+		if err != nil {
+			b.Fatal(err)
+		}
+		read, first := 0, to
+		again, err := billing.Reopen(contracts, head, func(day time.Time) ([]byte, error) {
+			if read++; day.Before(first) {
+				first = day
+			}
+			return s.Day(day)
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		day := from.AddDate(0, 0, late)
+		if _, err := ReadUsage(&month{nodes: 100, hours: 24, from: 24 * late}, "late.csv", again, UsageOptions{}); err != nil {
+			b.Fatal(err)
+		}
+		again.Settle(from, to, func(billing.Charge) {})
+		if again.Err() != nil || first.Before(day) {
+			b.Fatal(again.Err(), first)
+		}
+		if err := s.Keep(again, nil, false); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(read), "days-read")
+	}
+	b.ReportMetric(whole.Seconds(), "s-whole")
+	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/whole.Seconds(), "of-whole")
 }
