@@ -55,6 +55,13 @@ func Run(t *testing.T, newSite func(t *testing.T) Site) {
 		{"a new engine adopts gangs", testAdopt},
 		{"list and forget", testForget},
 		{"unknown keys are lost", testLost},
+		{"a gang over several nodes", testSeveralNodes},
+		{"one node's failure ends the others", testNodeFailure},
+		{"a stop reaches all nodes", testStopSeveral},
+		{"a gang larger than the site", testTooLarge},
+		{"deleted behind our back", testDeleted},
+		{"the engine's API is away", testOutage},
+		{"a clock that is wrong", testSkew},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -31,16 +31,25 @@ const stopTries = 20
 
 // Stop implements engine.Engine.
 func (e *Engine) Stop(ctx context.Context, key string, grace time.Duration) error {
+	return e.ask(ctx, key, stoppedMark{Grace: max(grace, 0)})
+}
+
+// Dump implements engine.Dumper.
+func (e *Engine) Dump(ctx context.Context, key string, grace time.Duration) error {
+	return e.ask(ctx, key, stoppedMark{Grace: max(grace, 0), Dump: true})
+}
+
+func (e *Engine) ask(ctx context.Context, key string, stop stoppedMark) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
 	name := objectName(key)
 	for try := 1; ; try++ {
-		err := e.tryStop(ctx, name, grace)
+		err := e.tryStop(ctx, name, stop)
 		if fault.Is(err, fault.Lost) {
 			if err = e.fence(ctx, name, key); err == nil {
 				// A start may have been first, without having seen the fence.
-				if err = e.tryStop(ctx, name, grace); fault.Is(err, fault.Lost) {
+				if err = e.tryStop(ctx, name, stop); fault.Is(err, fault.Lost) {
 					return nil
 				}
 			}
@@ -51,7 +60,7 @@ func (e *Engine) Stop(ctx context.Context, key string, grace time.Duration) erro
 	}
 }
 
-func (e *Engine) tryStop(ctx context.Context, name string, grace time.Duration) error {
+func (e *Engine) tryStop(ctx context.Context, name string, stop stoppedMark) error {
 	job, err := e.readJob(ctx, name)
 	if err != nil {
 		return err
@@ -60,21 +69,21 @@ func (e *Engine) tryStop(ctx context.Context, name string, grace time.Duration) 
 	if !ok || job.DeletionTimestamp != nil || e.isForgotten(name) {
 		return fault.New(fault.Lost, "the cluster does not know the gang")
 	}
-	mark := stoppedMark{At: e.now(), Grace: max(grace, 0)}
-	if m.stopped != nil {
-		mark.At = m.stopped.At
-		if m.stopped.Grace <= mark.Grace {
+	stop.At = e.now()
+	if had := m.stopped; had != nil {
+		if had.Grace <= stop.Grace && (had.Dump || !stop.Dump) {
 			return nil
 		}
+		stop.At, stop.Grace, stop.Dump = had.At, min(had.Grace, stop.Grace), had.Dump || stop.Dump
 	}
 	if m.ended != nil {
 		return nil
 	}
-	notes, spec := map[string]string{noteStopped: toJSON(mark)}, map[string]any{}
+	spec := map[string]any{}
 	if m.released == nil { // no command began, and now none will
 		spec["suspend"] = true
 	}
-	_, err = e.annotate(ctx, job, notes, spec)
+	_, err = e.annotate(ctx, job, map[string]string{noteStopped: toJSON(stop)}, spec)
 	return err
 }
 

@@ -2,12 +2,16 @@ package kubernetes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,24 +35,84 @@ const (
 // lab is a cluster with the images that the tests run.
 type lab struct {
 	*kubelab.Cluster
-	made atomic.Int32
+	nodes int
+	made  atomic.Int32
 }
 
 func newLab(t *testing.T, o kubelab.Options) *lab {
 	c := kubelab.Start(t, o)
 	c.Import(t, kubelab.Shell(shellImage))
 	c.Import(t, kubelab.Image{Name: agentImage, Files: map[string]string{"bin/yard": kubelab.Build(t, "./cmd/yard")}})
-	return &lab{Cluster: c}
+	return &lab{Cluster: c, nodes: o.Nodes}
 }
 
 // labSite is a namespace of the cluster, as a site.
 type labSite struct {
 	lab       *lab
 	namespace string
+	nodes     int
+	wire      *wire
+}
+
+func (s *labSite) Nodes() int { return s.nodes }
+
+func (s *labSite) Cut(*testing.T) { s.wire.cut() }
+
+func (s *labSite) Restore(*testing.T) { s.wire.restore() }
+
+func (s *labSite) Delete(t *testing.T, key string) {
+	background := metav1.DeletePropagationBackground
+	if err := s.lab.Client(t).BatchV1().Jobs(s.namespace).Delete(t.Context(), objectName(key), metav1.DeleteOptions{PropagationPolicy: &background}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *labSite) Lose(t *testing.T, node string) {
+	for i := range s.nodes {
+		if kubelab.NodeName(i+1) == node {
+			s.lab.KillNode(t, i+1)
+		}
+	}
+}
+
+// wire is the network between a site's engines and the API server.
+type wire struct {
+	mu   sync.Mutex
+	away bool
+	open []net.Conn
+}
+
+func (w *wire) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.away {
+		return nil, errors.New("connection refused: the API server is away")
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err == nil {
+		w.open = append(w.open, conn)
+	}
+	return conn, err
+}
+
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.away = true
+	for _, conn := range w.open {
+		_ = conn.Close() // it may be closed
+	}
+	w.open = nil
+}
+
+func (w *wire) restore() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.away = false
 }
 
 func (l *lab) newSite(t *testing.T) *labSite {
-	s := &labSite{lab: l, namespace: fmt.Sprintf("site-%d", l.made.Add(1))}
+	s := &labSite{lab: l, namespace: fmt.Sprintf("site-%d", l.made.Add(1)), nodes: l.nodes, wire: &wire{}}
 	client := l.Client(t)
 	_, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}, metav1.CreateOptions{})
 	if err != nil {
@@ -67,10 +131,19 @@ func (s *labSite) file() *site.Site {
 	}}
 }
 
-func (s *labSite) Open(t *testing.T) engine.Engine { return s.open(t, kubelab.Admin) }
+func (s *labSite) Open(t *testing.T) engine.Engine { return s.open(t, Options{}) }
 
-func (s *labSite) open(t *testing.T, token string) *shells {
-	e, err := New(s.file(), Options{Config: s.lab.Config(token), Log: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
+func (s *labSite) OpenSkewed(t *testing.T, wrong time.Duration) engine.Engine {
+	return s.open(t, Options{Clock: func() time.Time { return time.Now().Add(wrong) }})
+}
+
+func (s *labSite) open(t *testing.T, o Options) *shells {
+	if o.Config == nil {
+		o.Config = s.lab.Config(kubelab.Admin)
+	}
+	o.Config.Dial = s.wire.dial
+	o.Log = slog.New(slog.NewTextHandler(testWriter{t}, nil))
+	e, err := New(s.file(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +171,9 @@ func (w testWriter) Write(data []byte) (int, error) {
 }
 
 func TestConformance(t *testing.T) {
-	l := newLab(t, kubelab.Options{Nodes: 1, Gang: true})
+	l := newLab(t, kubelab.Options{Nodes: 3, Gang: true, NodeGrace: 10 * time.Second})
 	t.Run("suite", func(t *testing.T) {
 		enginetest.Run(t, func(t *testing.T) enginetest.Site { return l.newSite(t) })
 	})
+	t.Run("the loss of a node", func(t *testing.T) { enginetest.RunLoss(t, l.newSite(t)) })
 }

@@ -33,6 +33,7 @@ type releasedMark struct {
 type stoppedMark struct {
 	At    time.Time     `json:"at"`
 	Grace time.Duration `json:"grace"`
+	Dump  bool          `json:"dump,omitempty"`
 }
 
 // marks are what was decided of a gang, as its Job records it.

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"context"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -22,6 +23,9 @@ func (e *Engine) Start(ctx context.Context, gang engine.Gang) error {
 	name := objectName(gang.Key)
 	job, err := e.readJob(ctx, name)
 	if fault.Is(err, fault.Lost) {
+		if fenced, ferr := e.fenced(ctx, name); ferr != nil || fenced {
+			return cmp.Or(ferr, usedUp(gang.Key, fenced))
+		}
 		job, err = e.create(ctx, gang)
 	}
 	if err != nil {
@@ -36,7 +40,7 @@ func (e *Engine) Start(ctx context.Context, gang engine.Gang) error {
 	case m.released != nil || m.ended != nil:
 		return nil
 	}
-	fenced, err := e.fenced(ctx, name)
+	fenced, err := e.fenced(ctx, name) // a stop may have fenced it meanwhile
 	if err != nil {
 		return err
 	}
@@ -44,9 +48,16 @@ func (e *Engine) Start(ctx context.Context, gang engine.Gang) error {
 		if err := e.deleteJob(ctx, job); err != nil {
 			return err
 		}
-		return fault.Newf(fault.Conflict, "gang %s was stopped before it started, or forgotten", gang.Key)
+		return usedUp(gang.Key, true)
 	}
 	return e.furnish(ctx, gang, job, m.shape)
+}
+
+func usedUp(key string, fenced bool) error {
+	if !fenced {
+		return nil
+	}
+	return fault.Newf(fault.Conflict, "gang %s was stopped before it started, or forgotten", key)
 }
 
 // create makes the gang's Job, or finds the one that another start made.

@@ -174,15 +174,15 @@ func (t *tender) tellReleased(s sight) error {
 // tellStopped passes a stop on to every pod: one that was asked for, or that of
 // a gang one node of which ended otherwise than well.
 func (t *tender) tellStopped(s sight) error {
-	grace := s.shape.Grace
+	grace, dump := s.shape.Grace, false
 	asked := time.Time{}
 	switch {
 	case s.stopped != nil:
-		grace, asked = s.stopped.Grace, s.stopped.At
+		grace, dump, asked = s.stopped.Grace, s.stopped.Dump, s.stopped.At
 	case !s.broken():
 		return nil
 	}
-	text := toJSON(ranks.Stop{Grace: grace})
+	text := toJSON(ranks.Stop{Grace: grace, Dump: dump})
 	if err := t.tell(s, noteStop, func(p part) string {
 		if had := p.pod.Annotations[noteStop]; had == text || (s.stopped == nil && had != "") {
 			return ""
