@@ -15,6 +15,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/engine/enginetest"
@@ -51,6 +52,7 @@ type labSite struct {
 	lab       *lab
 	namespace string
 	nodes     int
+	config    *rest.Config
 	wire      *wire
 }
 
@@ -122,6 +124,7 @@ func (l *lab) newSite(t *testing.T) *labSite {
 		_, err := client.CoreV1().ServiceAccounts(s.namespace).Get(context.Background(), "default", metav1.GetOptions{})
 		return err == nil
 	})
+	s.config = grant(t, l.Cluster, s.namespace)
 	return s
 }
 
@@ -138,12 +141,15 @@ func (s *labSite) OpenSkewed(t *testing.T, wrong time.Duration) engine.Engine {
 }
 
 func (s *labSite) open(t *testing.T, o Options) *shells {
-	if o.Config == nil {
-		o.Config = s.lab.Config(kubelab.Admin)
-	}
+	return s.openFile(t, s.file(), o)
+}
+
+// openFile opens an engine with the rights of deploy/, and no others.
+func (s *labSite) openFile(t *testing.T, file *site.Site, o Options) *shells {
+	o.Config = rest.CopyConfig(s.config)
 	o.Config.Dial = s.wire.dial
 	o.Log = slog.New(slog.NewTextHandler(testWriter{t}, nil))
-	e, err := New(s.file(), o)
+	e, err := New(file, o)
 	if err != nil {
 		t.Fatal(err)
 	}

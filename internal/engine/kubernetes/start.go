@@ -84,7 +84,9 @@ func (e *Engine) create(ctx context.Context, gang engine.Gang) (*batchv1.Job, er
 
 // furnish makes what belongs to the gang's Job and goes with it.
 func (e *Engine) furnish(ctx context.Context, gang engine.Gang, job *batchv1.Job, shape shape) error {
-	meta := metav1.ObjectMeta{Name: job.Name, Labels: e.labels(job.Name), OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))}}
+	meta := metav1.ObjectMeta{Name: job.Name, Labels: e.labels(job.Name), OwnerReferences: []metav1.OwnerReference{{
+		APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job", Name: job.Name, UID: job.UID, // not blocking: that would need more rights
+	}}}
 	if len(gang.Secrets) > 0 {
 		err := e.make(ctx, "the gang's Secret", func(ctx context.Context) error {
 			_, err := e.api.secrets.Create(ctx, &corev1.Secret{ObjectMeta: meta, StringData: gang.Secrets}, metav1.CreateOptions{})

@@ -134,6 +134,14 @@ func (c *Cluster) Device(t testing.TB, node, resource string, count int) {
 	patch := fmt.Sprintf(`[{"op":"add","path":"/status/capacity/%s","value":"%d"}]`, strings.ReplaceAll(resource, "/", "~1"), count)
 	_, err := c.Client(t).CoreV1().Nodes().Patch(t.Context(), node, types.JSONPatchType, []byte(patch), metav1.PatchOptions{}, "status")
 	c.must(t, err)
+	Eventually(t, "node "+node+" offers "+resource, func() bool {
+		found, err := c.Client(t).CoreV1().Nodes().Get(context.Background(), node, metav1.GetOptions{})
+		if err != nil {
+			return false
+		}
+		offered := found.Status.Allocatable[corev1.ResourceName(resource)]
+		return offered.Value() == int64(count)
+	})
 }
 
 // Label sets labels of a node.
