@@ -2,6 +2,7 @@ package planner
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sort"
 	"strconv"
@@ -75,6 +76,12 @@ func writePlan(ctx context.Context, solver lp.Solver, parts []part, first *decid
 	q.Variables, q.Rows = a.lp.Variables(), a.lp.Constraints()
 	if q.Modelled != 0 {
 		q.Difference = (q.Billed - q.Modelled) / math.Abs(q.Modelled)
+	}
+	const most = 0.005 // of spend: how far billing of the rounded schedule may be from the model
+	for _, f := range out.Futures {
+		if stated := float64(f.Spend.Micros) / 1e6; math.Abs(stated-f.Modelled) > most*math.Max(math.Abs(stated), 1) {
+			out.Notes = append(out.Notes, fmt.Sprintf("if %s, billing says %s and the model %s: the model is coarse there, go by the bill", f.Name, money(stated), money(f.Modelled)))
+		}
 	}
 	out.Years = a.years(&out.Futures[0])
 	out.Binding = a.binding(duals)

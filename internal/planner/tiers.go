@@ -61,7 +61,8 @@ func (r *recourse) tiers(d int, k *tierClause) {
 		if len(used) == 0 {
 			continue
 		}
-		most := r.mostPaid(k, w) / r.m.scale
+		const room = 2 // at the bound itself its shadow price would stand for the tier's
+		most := room * r.mostPaid(k, w) / r.m.scale
 		var one, split, saving []lp.Term
 		threshold := used
 		for _, step := range k.steps {
