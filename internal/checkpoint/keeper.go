@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	scanEvery = time.Second     // between looks for finished checkpoints
-	waitEvery = time.Second / 2 // between looks for what another node does
+	scanEvery = time.Second // between looks for finished checkpoints
+	// fenceEvery is between looks at the fence where nothing is sent: each is a
+	// listing, which a store charges for.
+	fenceEvery = 20 * time.Second
+	waitEvery  = time.Second / 2 // between looks for what another node does
 	// A store that cannot be reached when an attempt begins is asked again so
 	// many times, that far apart: a rank's start may cost minutes, not hours.
 	prepareTries = 10
@@ -44,12 +47,13 @@ type Task struct {
 // Keeper brings the newest checkpoint before an attempt's ranks start, and sends
 // finished ones as they appear.
 type Keeper struct {
-	task  Task
-	note  func(string)
-	store *Store
-	floor int64 // step that everything sent is above
+	task    Task
+	store   *Store
+	floor   int64     // step that everything sent is above
+	checked time.Time // when the fence was looked at last
 
 	mu         sync.Mutex
+	notes      []string
 	stored     int64 // newest step sent
 	superseded bool
 	said       string // last failure that was noted
@@ -59,10 +63,24 @@ type Keeper struct {
 	working sync.WaitGroup
 }
 
-// NewKeeper returns a keeper, which tells people by note what they should know;
-// note may be called from any goroutine.
-func NewKeeper(task Task, note func(string)) *Keeper {
-	return &Keeper{task: task, note: note, floor: -1, stored: -1, done: map[string]bool{}}
+// NewKeeper returns a keeper.
+func NewKeeper(task Task) *Keeper {
+	return &Keeper{task: task, floor: -1, stored: -1, done: map[string]bool{}}
+}
+
+// TakeNotes returns what people should know since it was last called, a line each.
+func (k *Keeper) TakeNotes() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	notes := k.notes
+	k.notes = nil
+	return notes
+}
+
+func (k *Keeper) note(line string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.notes = append(k.notes, line)
 }
 
 // lead is the node that does what is done once for a gang.
@@ -289,7 +307,9 @@ func (k *Keeper) Finish(ctx context.Context) error {
 	k.working.Wait()
 	var err error
 	if k.sends() {
-		err = k.send(ctx)
+		if err = k.send(ctx); err != nil {
+			k.note("the last checkpoint is not in the store: " + err.Error())
+		}
 	}
 	return errors.Join(err, k.store.Close())
 }
@@ -360,6 +380,10 @@ func (k *Keeper) writer() Writer {
 // checkFence finds out whether the attempt is superseded, also where it has
 // nothing to send.
 func (k *Keeper) checkFence(ctx context.Context) error {
+	if time.Since(k.checked) < fenceEvery {
+		return nil
+	}
+	k.checked = time.Now()
 	return k.complain(k.store.stillCurrent(ctx, k.task.Epoch))
 }
 
@@ -374,7 +398,7 @@ func (k *Keeper) complain(err error) error {
 	k.said = err.Error()
 	k.mu.Unlock()
 	if !again && !errors.Is(err, context.Canceled) {
-		k.note(err.Error())
+		k.note("checkpoints: " + err.Error())
 	}
 	return err
 }

@@ -90,10 +90,13 @@ func (s *Store) sweep(ctx context.Context, epoch int, kept map[ref]bool) error {
 	return nil
 }
 
-// removeEmpty removes the folders that a file store leaves behind.
+// removeEmpty removes the folders that a file store leaves behind, that of the
+// epoch too where nothing is left in it.
 func (s *Store) removeEmpty(prefix string) {
 	if s.folder == "" {
 		return
 	}
-	_ = os.RemoveAll(filepath.Join(s.folder, filepath.FromSlash(prefix)))
+	folder := filepath.Join(s.folder, filepath.FromSlash(prefix))
+	_ = os.RemoveAll(folder)
+	_ = os.Remove(filepath.Dir(folder))
 }

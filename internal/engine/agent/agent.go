@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/switchyard-ai/switchyard/internal/checkpoint"
 	"github.com/switchyard-ai/switchyard/internal/engine/ranks"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 )
@@ -43,6 +44,7 @@ func Run(task Task, node int, stdout io.Writer) (int, error) {
 	defer signal.Stop(signals)
 	outcome := k.run(signals)
 	ranks.KillStrays(ranks.ScratchVariable + "=" + task.Scratch)
+	outcome = k.storeLast(signals, outcome)
 	k.finish(outcome)
 	if outcome.Stopped && outcome.Code == 0 {
 		return ExitStopped, nil
@@ -59,6 +61,8 @@ type keeper struct {
 	book   *ranks.Book
 	stream *ranks.Stream // nil where logs are kept in a folder
 	ranks  *ranks.Group  // nil until the first command begins
+
+	checkpoints *checkpoint.Keeper // nil without a store
 
 	report   Report
 	reported time.Time // when it was last looked at whether to write it
@@ -114,11 +118,8 @@ func (k *keeper) run(signals <-chan os.Signal) ranks.Outcome {
 	}
 	_ = k.write() // what fails is tried again until the end
 	hosts, stopped, err := k.awaitRelease(signals)
-	if err != nil {
-		return k.refused(ExitOwn, err)
-	}
-	if stopped {
-		return ranks.Outcome{Stopped: true, Rank: k.first, Reason: "stopped before it began"}
+	if err != nil || stopped {
+		return k.notBegun(stopped, err)
 	}
 	task, err := k.ranksTask(hosts)
 	if err != nil {
@@ -128,11 +129,25 @@ func (k *keeper) run(signals <-chan os.Signal) ranks.Outcome {
 		}
 		return k.refused(code, err)
 	}
+	if k.task.Gang.Checkpoint != nil {
+		if stopped, err := k.bringCheckpoint(signals); err != nil || stopped {
+			return k.notBegun(stopped, err)
+		}
+	}
+	task.Notes = k.takeNotes()
 	k.ranks = ranks.NewGroup(task)
 	k.report.Started = k.ranks.Started()
 	_ = k.write()
 	k.ranks.Start(signals)
 	return k.ranks.Wait(signals)
+}
+
+// notBegun is how it ends where no command began: by a stop, or else by a failure.
+func (k *keeper) notBegun(stopped bool, err error) ranks.Outcome {
+	if stopped {
+		return ranks.Outcome{Stopped: true, Rank: k.first, Reason: "stopped before it began"}
+	}
+	return k.refused(ExitOwn, err)
 }
 
 func (k *keeper) refused(code int, err error) ranks.Outcome {
@@ -152,6 +167,11 @@ func (k *keeper) ranksTask(hosts []string) (ranks.Task, error) {
 	variables, err := k.variables()
 	if err != nil {
 		return ranks.Task{}, fmt.Errorf("%w: %w", errOwn, err)
+	}
+	for name, value := range variables { // the keys of the checkpoint store may be among them
+		if err := os.Setenv(name, value); err != nil {
+			return ranks.Task{}, fmt.Errorf("%w: %w", errOwn, err)
+		}
 	}
 	environ := ranks.Environ(os.Environ(), workDir, k.task.Scratch, variables)
 	path, err := ranks.FindCommand(gang.Command[0], workDir, environ)
@@ -192,6 +212,9 @@ func (k *keeper) variables() (map[string]string, error) {
 	if k.task.Checkpoint != "" {
 		variables["YARD_CHECKPOINT_DIR"] = k.task.Checkpoint
 	}
+	if c := k.task.Gang.Checkpoint; c != nil {
+		variables["YARD_CHECKPOINT_URL"] = c.URL
+	}
 	for name, file := range k.task.SecretFiles {
 		value, err := os.ReadFile(file)
 		if err != nil {
@@ -228,6 +251,9 @@ func (k *keeper) stopAsked() (ranks.Stop, bool) {
 		if s, found := ranks.ReadStop(path); found && (!asked || s.Grace < stop.Grace) {
 			stop, asked = s, true
 		}
+	}
+	if !asked && k.checkpoints != nil && k.checkpoints.Superseded() {
+		return ranks.Stop{Grace: k.grace()}, true
 	}
 	return stop, asked
 }

@@ -36,9 +36,9 @@ func FuzzExpandHosts(f *testing.F) {
 // At every moment the copy of the report begins with a whole one.
 func TestCopyOfTheReportIsNeverTorn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "termination-log")
-	long := keeper{task: Task{Report: path}, report: Report{Reason: strings.Repeat("é\x00\"", 5000)}}
-	short := keeper{task: Task{Report: path}, report: Report{Node: 3, Reason: "rank 1 exited 7"}}
-	for _, k := range []keeper{long, short, long} {
+	long := &keeper{task: Task{Report: path}, report: Report{Reason: strings.Repeat("é\x00\"", 5000)}}
+	short := &keeper{task: Task{Report: path}, report: Report{Node: 3, Reason: "rank 1 exited 7"}}
+	for _, k := range []*keeper{long, short, long} {
 		if err := k.write(); err != nil {
 			t.Fatal(err)
 		}

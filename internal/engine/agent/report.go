@@ -29,11 +29,13 @@ func (k *keeper) poll() {
 	if k.task.Dir != "" {
 		k.book.Flush(k.task.Dir, k.ranks.LogLost())
 	}
+	k.ranks.Note(k.takeNotes()...)
 	if time.Since(k.reported) < reportEvery {
 		return
 	}
 	ranks.Reap(k.ranks)
 	k.report.Progress, k.report.LogLost = k.book.Last(), k.ranks.LogLost()
+	k.report.Stored = k.storedStep()
 	_ = k.write()
 }
 
@@ -41,9 +43,14 @@ func (k *keeper) poll() {
 func (k *keeper) finish(outcome ranks.Outcome) {
 	r := &k.report
 	r.ExitCode, r.Rank, r.Stopped, r.Reason = outcome.Code, outcome.Rank, outcome.Stopped, outcome.Reason
-	r.Progress, r.Ended = k.book.Last(), time.Now().UTC()
+	r.Progress, r.Stored, r.Ended = k.book.Last(), k.storedStep(), time.Now().UTC()
 	if k.ranks != nil {
-		r.Ended, r.LogLost = k.ranks.Ended(), k.ranks.LogLost()
+		r.Ended = k.ranks.Ended()
+		k.ranks.Note(k.takeNotes()...)
+		r.LogLost = k.ranks.LogLost()
+	}
+	for _, note := range k.takeNotes() { // no rank began
+		fmt.Fprintln(os.Stderr, "[yard] "+note)
 	}
 	for try := 1; k.write() != nil && try < reportTries; try++ {
 		time.Sleep(reportEvery)

@@ -41,6 +41,7 @@ type Task struct {
 	Report     string        `json:"report,omitempty"`     // further copy of the report, such as /dev/termination-log
 	Scratch    string        `json:"scratch"`              // YARD_SCRATCH
 	Checkpoint string        `json:"checkpoint,omitempty"` // YARD_CHECKPOINT_DIR on this node
+	Shared     bool          `json:"shared,omitempty"`     // all nodes of the gang see the same Checkpoint
 	Port       int           `json:"port"`                 // MASTER_PORT
 }
 
@@ -62,4 +63,5 @@ type Report struct {
 	Reason   string         `json:"reason,omitempty"`
 	Progress fleet.Progress `json:"progress,omitzero"` // of rank 0, on its node
 	LogLost  int64          `json:"log_lost,omitempty"`
+	Stored   int64          `json:"stored_step,omitempty"` // of the newest checkpoint in the store, on node 0
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/switchyard-ai/switchyard/internal/checkpoint"
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/engine/ranks"
 	"github.com/switchyard-ai/switchyard/internal/engine/whole"
@@ -29,7 +30,10 @@ type shim struct {
 	reserved *os.File // room on the disk for exit.json
 	progress *ranks.Book
 	ranks    *ranks.Group // nil where no command began
-	beat     time.Time
+
+	checkpoints *checkpoint.Keeper // nil without a store
+
+	beat time.Time
 }
 
 // RunShim is the whole life of a shim: it takes the gang's lock, says so on
@@ -114,6 +118,11 @@ func (s *shim) run() error {
 	if err := s.takeSecrets(); err != nil {
 		return s.record(ranks.Outcome{Code: 1, Reason: fmt.Sprintf("not started: %s: %v", secretsFile, err)})
 	}
+	if s.gang.Checkpoint != nil {
+		if done, err := s.bringCheckpoint(signals); done {
+			return err
+		}
+	}
 	environ := ranks.Environ(os.Environ(), s.gang.Dir, s.dir.file(scratchDir), s.gang.Env)
 	path, err := ranks.FindCommand(s.gang.Command[0], s.gang.Dir, environ)
 	if err != nil {
@@ -136,6 +145,7 @@ func (s *shim) run() error {
 	crashAt("shim:ranks")
 	outcome := group.Wait(signals)
 	ranks.KillStrays(s.scratchEntry())
+	outcome = s.storeLast(signals, outcome)
 	crashAt("shim:ended")
 	err = s.record(outcome)
 	crashAt("shim:recorded")
@@ -151,10 +161,10 @@ func (s *shim) task(path string, environ []string, port int) ranks.Task {
 			return ranks.Rendezvous{Rank: n, World: size, LocalRank: n, LocalWorld: size, Addr: "127.0.0.1", Port: port}.Environ(environ)
 		},
 		Dir: string(s.dir), LogCap: s.gang.LogCap, Book: s.progress,
-		Grace:      s.gang.Grace,
+		Grace: s.gang.Grace, Notes: s.takeNotes(),
 		Terminated: ranks.Outcome{Code: 128 + int(syscall.SIGTERM), Reason: "ended: the shim was told to terminate"},
 		Began:      s.noteProcess,
-		Stopped:    func() (ranks.Stop, bool) { return ranks.ReadStop(s.dir.file(stopFile)) },
+		Stopped:    s.stopAsked,
 		Poll:       s.poll,
 	}
 }
@@ -185,6 +195,7 @@ func (s *shim) dropSecrets() {
 // poll does what is due from time to time.
 func (s *shim) poll() {
 	s.progress.Flush(string(s.dir), s.ranks.LogLost())
+	s.ranks.Note(s.takeNotes()...)
 	if time.Since(s.beat) >= beatEvery {
 		s.beat = time.Now()
 		_ = os.Chtimes(s.dir.file(lockFile), s.beat, s.beat)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -28,6 +29,8 @@ type Task struct {
 	LogCap int64   // bytes of log kept per rank
 	Stream *Stream // takes what the ranks write, where it is not kept in Dir
 	Book   *Book   // takes the progress of rank 0
+
+	Notes []string // lines for the log of the first rank, before its own
 
 	Grace time.Duration // of the others when one rank fails; 0 is DefaultGrace
 	// Terminated is how the group ends where its keeper gets SIGTERM, and
@@ -112,6 +115,9 @@ func (g *Group) Start(signals <-chan os.Signal) {
 		}
 		g.ranks = append(g.ranks, r)
 		g.live++
+		if n == g.task.First {
+			g.Note(g.task.Notes...)
+		}
 	}
 }
 
@@ -272,6 +278,17 @@ func (g *Group) Ended() time.Time {
 		return g.at()
 	}
 	return slices.MaxFunc(g.exits, func(a, b Exit) int { return a.Ended.Compare(b.Ended) }).Ended
+}
+
+// Note puts what the keeper has to say into the log of the first rank, also after
+// its end. It is called by the goroutine that started the group.
+func (g *Group) Note(lines ...string) {
+	if len(g.ranks) == 0 {
+		return
+	}
+	for _, line := range lines {
+		g.ranks[0].log.write([]byte("[yard] "+strings.ReplaceAll(line, "\n", " ")+"\n"), 1)
+	}
 }
 
 // KillAt is when ranks that have been asked to end are killed; zero before.

@@ -185,7 +185,7 @@ func (d gangDir) task(node int) (agent.Task, error) {
 	task := agent.Task{
 		Gang: a.Gang, PerNode: a.perNode(), SecretFiles: a.Secrets, Release: d.file(releaseFile), Dir: d.node(node), Stop: d.file(stopFile),
 		TermGrace: a.Notice, Scratch: filepath.Join(d.node(node), "scratch"), Port: begin.Port,
-		Checkpoint: filepath.Join(a.Shared, "checkpoints", a.Gang.Run),
+		Checkpoint: filepath.Join(a.Shared, "checkpoints", a.Gang.Run), Shared: true,
 	}
 	if task.Gang.Dir == "" {
 		task.Gang.Dir = task.Scratch
