@@ -33,6 +33,7 @@ func pricer(own *units.Rate, offers *catalog.Catalog) func(fleet.Pool, *site.Sit
 }
 
 func priceElsewhere(pool fleet.Pool, file *site.Site, offers *catalog.Catalog) fleet.Pool {
+	pool = complete(pool, offers)
 	pool.Imputed, pool.Unpriced = false, false
 	if declared := file.Pool(pool.Name); declared != nil && declared.Rate != nil {
 		pool.Rate, pool.RateSource = declared.Rate.Rate, "the site's file"
@@ -45,6 +46,25 @@ func priceElsewhere(pool fleet.Pool, file *site.Site, offers *catalog.Catalog) f
 		return pool
 	}
 	pool.Rate, pool.RateSource = offer.Price, sourceOf(*offer)
+	return pool
+}
+
+// complete adds to a pool what its engine could not tell and its instance type
+// does.
+func complete(pool fleet.Pool, offers *catalog.Catalog) fleet.Pool {
+	if pool.Provider == "" {
+		pool.Provider = "owned"
+	}
+	if pool.Option == "" && pool.Provider != "owned" {
+		pool.Option = string(catalog.OnDemand)
+	}
+	if kind, err := offers.Type(pool.Provider, pool.InstanceType); err == nil && pool.Chip == "" && pool.Family != string(chip.CPU) {
+		pool.Chip, pool.ChipsPerNode, pool.Family = kind.Chip.ID, kind.Chips, string(kind.Chip.Family)
+	}
+	if pool.Family == "" || pool.Chip == "" {
+		pool.Family, pool.Chip = string(chip.CPU), "cpu"
+	}
+	pool.ChipsPerNode = max(1, pool.ChipsPerNode)
 	return pool
 }
 
