@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	drainedBy = "drained by " // opens the reason of an attempt that a budget ends, and lasts in the store
+	drainedBy = "drained by " // opens the reason of an attempt that a budget or its site ends, and lasts in the store
 	heldBy    = "held by budget "
 	// countedFor is how long a count of the ledger is used that nothing made
 	// stale: another process may import into it.
@@ -342,7 +342,7 @@ func (l *Loop) warn(standings []budget.Standing) {
 	}
 }
 
-// drain records that a budget ends an attempt.
+// drain records that a budget, or the attempt's site, ends it.
 func (l *Loop) drain(ctx context.Context, seen fleet.Attempt, why string) (fleet.Attempt, error) {
 	err := l.Store.Update(ctx, func(tx store.Tx) error {
 		run, err := tx.Run(seen.Run)

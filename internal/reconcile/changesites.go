@@ -66,7 +66,7 @@ func (s *Sites) add(ctx context.Context, wanted Place) (Place, error) {
 	}
 	err := s.Store.Update(ctx, func(tx store.Tx) error {
 		if findErr == nil && !sameCluster(known.File, wanted.File) {
-			if err := refuseLive(tx, wanted.Name, "they are another cluster's"); err != nil {
+			if err := refuseLive(tx, wanted.Name, ", and the new file leads to another cluster"); err != nil {
 				return err
 			}
 		}
@@ -121,20 +121,13 @@ func refuseLive(tx store.Tx, name, why string) error {
 			first = a.Run
 		}
 	}
-	if count == 0 {
+	switch count {
+	case 0:
 		return nil
+	case 1:
+		return fault.Newf(fault.Conflict, "run %s is live on site %s%s; drain it first: yard sites drain %s", first, name, why, name)
 	}
-	if count > 1 {
-		first += " and others"
-	}
-	return fault.Newf(fault.Conflict, "%d live on site %s (%s)%s; drain it first: yard sites drain %s", count, name, first, because(why), name)
-}
-
-func because(why string) string {
-	if why == "" {
-		return ""
-	}
-	return ": " + why
+	return fault.Newf(fault.Conflict, "%d runs are live on site %s (%s, …)%s; drain it first: yard sites drain %s", count, name, first, why, name)
 }
 
 // DrainSite sets whether a site drains: it takes no new gang then, and those
@@ -142,6 +135,7 @@ func because(why string) string {
 func (l *Loop) DrainSite(ctx context.Context, name string, on bool) (Place, error) {
 	drained, err := l.Sites.drain(ctx, name, on)
 	if err == nil {
+		l.drained.Store(on)
 		l.Kick()
 	}
 	return drained, err

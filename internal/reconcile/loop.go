@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/budget"
@@ -77,6 +78,7 @@ type Loop struct {
 	sent     stops
 	silent   silences
 	weighed  time.Time         // when moves were last looked for
+	drained  atomic.Bool       // a site was told to drain: moves are looked for at once
 	stays    map[string]string // why a run that should leave its place stays, as last told
 	models   qualified
 	watch    watchdog

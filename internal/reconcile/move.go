@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,8 @@ func moving(a fleet.Attempt) bool {
 // It records what is decided; observe stops the attempts that are marked, also
 // after a crash.
 func (l *Loop) moveWhenDue(ctx context.Context, w world) error {
-	if len(w.live) == 0 || (!l.weighed.IsZero() && time.Since(l.weighed) < l.MovesEvery) {
+	asked := l.drained.Swap(false)
+	if len(w.live) == 0 || (!asked && !l.weighed.IsZero() && time.Since(l.weighed) < l.MovesEvery) {
 		return nil
 	}
 	snapshot, err := l.moveSnapshot(ctx)
@@ -57,7 +59,32 @@ func (l *Loop) moveWhenDue(ctx context.Context, w world) error {
 		l.Kick()
 	}
 	l.weighed = time.Now()
-	return l.recordStays(ctx, stays)
+	if err := l.recordStays(ctx, stays); err != nil {
+		return err
+	}
+	return l.drainStays(ctx, w, stays)
+}
+
+// drainStays stops the runs that no other place can take and whose site was
+// told to drain: they keep their checkpoint and wait in the queue. What leaves
+// for the end of a capacity alone runs on until that.
+func (l *Loop) drainStays(ctx context.Context, w world, stays []scheduler.Stay) error {
+	for _, attempt := range w.live {
+		place, err := l.Sites.Find(attempt.Site)
+		stay := slices.IndexFunc(stays, func(s scheduler.Stay) bool { return s.Run == attempt.Run })
+		if err != nil || !place.Draining || stay < 0 {
+			continue
+		}
+		why := "its site: no other place can take it now"
+		if reasons := stays[stay].Reasons; len(reasons) > 1 {
+			why += " (" + strings.Join(reasons[1:], "; ") + ")"
+		}
+		if _, err := l.drain(ctx, attempt, why); err != nil {
+			return err
+		}
+		l.Kick()
+	}
+	return nil
 }
 
 // leave records that a run moves: its target, the mark on its attempt that has

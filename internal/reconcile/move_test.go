@@ -172,18 +172,21 @@ func TestRunsLeaveASiteThatDrains(t *testing.T) {
 		r.pass(20 * time.Minute)
 		var there, here []string
 		for _, run := range []fleet.Run{a, b, c} {
-			_, attempts := r.run(run.ID)
+			got, attempts := r.run(run.ID)
 			if last := attempts[len(attempts)-1]; last.Site == "west" {
 				there = append(there, run.ID)
 			} else {
 				here = append(here, run.ID)
+				if got.State != fleet.Queued || last.State != fleet.AttemptStopped || got.Failures != 0 {
+					t.Errorf("what stayed: %+v %+v", got, last)
+				}
 			}
 		}
 		if len(there) != 2 || len(here) != 1 {
 			t.Fatalf("west has room for two: %v went, %v stayed", there, here)
 		}
-		// The third cannot leave, goes on meanwhile, and is told of once.
-		if got := r.verbs(here[0]); got != "place east/p, stay" {
+		// The third finds no room, is told of once, and waits for some.
+		if got := r.verbs(here[0]); got != "place east/p, stay, drain "+here[0]+"-1" {
 			t.Errorf("decisions: %s", got)
 		}
 		stay := r.store.state.decisions[here[0]][1]

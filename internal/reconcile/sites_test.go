@@ -260,6 +260,36 @@ func TestADrainingSiteTakesNoRun(t *testing.T) {
 	})
 }
 
+// A run that no other place can take stops when its site drains, keeps what it
+// has done and goes on when the site takes runs again.
+func TestADrainedSiteIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0, always(script{takes: time.Hour, checkpoint: 5}))
+		r.withClusters()
+		ctx := context.Background()
+		r.addLab()
+		run := r.submit("")
+		r.pass(5 * time.Second)
+		if _, err := r.loop.DrainSite(ctx, "lab", true); err != nil {
+			t.Fatal(err)
+		}
+		r.pass(5 * time.Second)
+		got, attempts := r.run(run.ID)
+		if got.State != fleet.Queued || got.Failures != 0 || attempts[0].State != fleet.AttemptStopped || !strings.HasPrefix(got.Reason, "drained by its site") {
+			t.Fatalf("%+v %+v", got, attempts)
+		}
+		if err := r.loop.RemoveSite(ctx, "lab"); err != nil {
+			t.Errorf("a drained site: %v", err)
+		}
+		r.addLab()
+		r.pass(2 * time.Hour)
+		if got, attempts := r.run(run.ID); got.State != fleet.Succeeded || len(attempts) != 2 {
+			t.Errorf("%+v %+v", got, attempts)
+		}
+		r.verify()
+	})
+}
+
 // An unreadable stored file, of a version that knew more, is a fault of the
 // site and of nothing else.
 func TestAStoredFileThatCannotBeRead(t *testing.T) {
