@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/switchyard-ai/switchyard/internal/config"
 	"github.com/switchyard-ai/switchyard/internal/contract"
@@ -82,7 +83,7 @@ func (a *app) plan(cmd *cobra.Command, file string, flags planFlags) error {
 		return err
 	}
 	request.Throughput = planner.Estimated(request.Catalog, estimate.Default())
-	request.Options = planner.Options{Gap: flags.gap, TimeLimit: flags.limit}
+	request.Options = planner.Options{Gap: flags.gap, TimeLimit: flags.limit, Each: atOnce}
 	if flags.parent != "" {
 		parent, err := a.readPlan(flags.parent)
 		if err != nil {
@@ -131,6 +132,20 @@ func (a *app) solving(ctx context.Context, flags planFlags, run func(context.Con
 		_, _ = fmt.Fprint(a.stderr, "\r\033[K")
 	}
 	return err
+}
+
+// futuresAtOnce is how many futures of a large portfolio are worked on at a
+// time: each holds a solver's memory.
+const futuresAtOnce = 2
+
+// atOnce calls a function for 0 … n−1, a few at a time.
+func atOnce(n int, do func(i int) error) error {
+	var group errgroup.Group
+	group.SetLimit(futuresAtOnce)
+	for i := range n {
+		group.Go(func() error { return do(i) })
+	}
+	return group.Wait()
 }
 
 func progressWords(p lp.Progress) string {

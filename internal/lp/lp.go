@@ -136,6 +136,17 @@ func (m *Model) HasIntegers() bool {
 	return false
 }
 
+// IsWhole reports whether all integer variables have whole values, but for the
+// solver's tolerance.
+func (m *Model) IsWhole(values []float64) bool {
+	for i, v := range m.variables {
+		if v.kind == Integer && math.Abs(values[i]-math.Round(values[i])) > 1e-6 {
+			return false
+		}
+	}
+	return true
+}
+
 // Clone returns an independent copy.
 func (m *Model) Clone() *Model {
 	copied := &Model{offset: m.offset}

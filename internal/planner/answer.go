@@ -15,7 +15,7 @@ import (
 // Solve plans: it decides, and says what was decided and why. Portfolios that
 // are too large for one program are decomposed by their futures.
 func Solve(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*plan.Plan, error) {
-	if p.large() || o.Split && p.Portfolio.Risk.Weight == 0 {
+	if p.large() || o.Split && len(p.futures) > 1 {
 		return decompose(ctx, solver, p, o)
 	}
 	a, err := p.ask(ctx, solver, question{weighted: true}, o)
@@ -25,16 +25,16 @@ func Solve(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*plan.
 	if a, err = p.prune(ctx, solver, a, o); err != nil {
 		return nil, err
 	}
-	return a.plan(ctx, solver)
+	return a.plan(ctx, solver, o)
 }
 
 // plan writes an answer down.
-func (a *answer) plan(ctx context.Context, solver lp.Solver) (*plan.Plan, error) {
+func (a *answer) plan(ctx context.Context, solver lp.Solver, o Options) (*plan.Plan, error) {
 	var parts []part
 	for s := range a.recourse {
 		parts = append(parts, part{a, s})
 	}
-	return writePlan(ctx, solver, parts, a.first(a.Values), a.Objective*a.scale, a.Bound*a.scale)
+	return writePlan(ctx, solver, parts, a.first(a.Values), a.Objective*a.scale, a.Bound*a.scale, o)
 }
 
 // part is one future of an answer.
@@ -45,7 +45,7 @@ type part struct {
 
 // writePlan writes a plan down, of which each future may come out of an answer
 // of its own.
-func writePlan(ctx context.Context, solver lp.Solver, parts []part, first *decided, objective, bound float64) (*plan.Plan, error) {
+func writePlan(ctx context.Context, solver lp.Solver, parts []part, first *decided, objective, bound float64, o Options) (*plan.Plan, error) {
 	a := parts[0].answer
 	duals, err := a.prices(ctx, solver)
 	if err != nil {
@@ -56,12 +56,17 @@ func writePlan(ctx context.Context, solver lp.Solver, parts []part, first *decid
 		Portfolio: portfolio.Name, AsOf: portfolio.AsOf.Time, From: a.start, To: a.end, Currency: portfolio.Currency,
 		Choice: plan.FirstStage(*first), Notes: a.Notes,
 	}
+	futures := make([]*plan.Future, len(parts))
+	err = o.all(len(parts), func(i int) (err error) {
+		futures[i], err = parts[i].future(parts[i].s, first)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	var costs, probabilities []float64
 	for i, one := range parts {
-		f, err := one.future(one.s, first)
-		if err != nil {
-			return nil, err
-		}
+		f := futures[i]
 		f.Cost, f.Probability = one.value(one.recourse[one.s].cost)*one.scale, a.Problem.futures[i].probability
 		costs = append(costs, f.Cost)
 		out.Futures = append(out.Futures, *f)

@@ -13,10 +13,9 @@ import (
 // decomposed: one program of more takes minutes before its first answer.
 const largeColumns = 60_000
 
-// large reports whether the portfolio is decomposed by its futures. CVaR binds
-// futures together, so a portfolio with a weight on it stays whole.
+// large reports whether the portfolio is decomposed by its futures.
 func (p *Problem) large() bool {
-	if len(p.futures) < 2 || p.Portfolio.Risk.Weight > 0 {
+	if len(p.futures) < 2 {
 		return false
 	}
 	perFuture := (len(p.works)*len(p.groups) + len(p.lines)*(1+len(p.deals))/2) * len(p.Periods)
@@ -31,19 +30,24 @@ const rounds = 6
 // all of them, which is a plan; and the prices move until they agree. Prices
 // that sum to nothing make the sum of the futures' optima a bound on any plan
 // (Rockafellar and Wets 1991 for the method; Gade et al. 2016 for the bound).
+//
+// CVaR is the dearest weighting of the futures within limits, so any weighting
+// within them gives a bound, and that of the best plan so far the sharpest.
 func decompose(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*plan.Plan, error) {
 	d := &decomposition{Problem: p, solver: solver, o: o, bound: -inf, best: inf}
-	target := o.lp().RelativeGap
+	for range p.futures {
+		d.prices = append(d.prices, d.zero())
+	}
+	d.weights = p.probabilities()
+	d.wants, d.bases, d.least = make([]*decided, len(p.futures)), make([]*lp.Basis, len(p.futures)), make([]float64, len(p.futures))
 	for round := range rounds {
-		if err := d.relax(ctx); err != nil {
+		if err := d.relax(ctx, round == 0); err != nil {
 			return nil, err
 		}
-		for _, candidate := range d.candidates() {
-			if err := d.hold(ctx, candidate); err != nil {
-				return nil, err
-			}
+		if err := d.try(ctx, round == 0); err != nil {
+			return nil, err
 		}
-		if d.best < inf && (relative(d.best, d.bound) <= target || ctx.Err() != nil) {
+		if d.done(ctx) {
 			break
 		}
 		if round+1 < rounds {
@@ -53,7 +57,7 @@ func decompose(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*p
 	if d.parts == nil {
 		return nil, fault.New(fault.Conflict, "no plan was found that all futures can keep; give work a price of not being served, or plan with one future to see the conflict")
 	}
-	return writePlan(ctx, solver, d.parts, d.first, d.best, d.bound)
+	return writePlan(ctx, solver, d.parts, d.first, d.best, d.bound, o)
 }
 
 type decomposition struct {
@@ -61,15 +65,83 @@ type decomposition struct {
 	solver lp.Solver
 	o      Options
 
-	wants  []*decided // by future: the relaxed first stage
-	prices []*decided
-	worth  *decided // cost of a unit of each first-stage variable
-	bound  float64
+	wants   []*decided // by future: the relaxed first stage
+	prices  []*decided // by future, of its first stage; their weighted sum is nothing
+	weights []float64  // of futures; the probabilities where risk does not count
+	bases   []*lp.Basis
+	least   []float64 // by future: what it costs by itself at least
+	worth   *decided  // cost of a unit of each first-stage variable
+	bound   float64
 
 	best  float64
 	parts []part
 	first *decided
 	tried []*decided
+}
+
+// done reports whether the plan is close enough to the bound.
+func (d *decomposition) done(ctx context.Context) bool {
+	return d.best < inf && (relative(d.best, d.bound) <= d.o.lp().RelativeGap || ctx.Err() != nil)
+}
+
+// try holds the candidates, first of all what an earlier plan decided, until
+// one is close enough.
+func (d *decomposition) try(ctx context.Context, first bool) error {
+	candidates := d.candidates()
+	if start := (*decided)(d.o.Start); first && start != nil && d.fits(start) {
+		candidates = append([]*decided{start}, candidates...)
+	}
+	for _, candidate := range candidates {
+		if d.done(ctx) {
+			return nil
+		}
+		if err := d.hold(ctx, candidate); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fits reports whether an earlier first stage is one of this problem.
+func (d *decomposition) fits(first *decided) bool {
+	zero := d.zero()
+	return len(first.Sign) == len(zero.Sign) && len(first.Size) == len(zero.Size) && len(first.Buy) == len(zero.Buy) && len(first.Port) == len(zero.Port)
+}
+
+func (p *Problem) probabilities() []float64 {
+	var all []float64
+	for _, f := range p.futures {
+		all = append(all, f.probability)
+	}
+	return all
+}
+
+// risk is what costs by future count: (1−λ)·expected + λ·CVaR.
+func (p *Problem) risk(costs []float64) float64 {
+	expected, weight := 0.0, p.Portfolio.Risk.Weight
+	for s, c := range costs {
+		expected += p.futures[s].probability * c
+	}
+	if weight == 0 {
+		return expected
+	}
+	return (1-weight)*expected + weight*CVaR(costs, p.probabilities(), p.Portfolio.Risk.Tail)
+}
+
+// weighting is the one of the futures under which costs count what risk says.
+func (p *Problem) weighting(costs []float64) []float64 {
+	weight, tail := p.Portfolio.Risk.Weight, p.Portfolio.Risk.Tail
+	weights := p.probabilities()
+	if weight == 0 {
+		return weights
+	}
+	left := 1.0
+	for _, s := range dearestFirst(costs) {
+		part := min(left, p.futures[s].probability/(1-tail))
+		left -= part
+		weights[s] = (1-weight)*p.futures[s].probability + weight*part
+	}
+	return weights
 }
 
 // each applies a function to the numbers of first stages, side by side.
@@ -97,32 +169,39 @@ func (d *decomposition) alone(s int) []future {
 }
 
 // relax solves each future's relaxation under its prices and adds the bound up.
-func (d *decomposition) relax(ctx context.Context) error {
-	sum := 0.0
+func (d *decomposition) relax(ctx context.Context, first bool) error {
+	models := make([]*model, len(d.futures))
 	for s := range d.futures {
-		q := question{futures: d.alone(s)}
-		if d.prices != nil {
-			q.tilt = d.prices[s]
-		}
-		m := d.build(q)
-		solution, err := d.solver.Solve(ctx, m.lp.Relaxed(), lp.Options{TimeLimit: d.o.TimeLimit})
-		if err != nil {
-			return err
-		}
+		models[s] = d.build(question{futures: d.alone(s), tilt: d.prices[s]})
+	}
+	solutions := make([]lp.Solution, len(models))
+	err := d.o.all(len(models), func(s int) (err error) {
+		solutions[s], err = d.solver.Solve(ctx, models[s].lp.Relaxed(), lp.Options{TimeLimit: d.o.TimeLimit, Basis: d.bases[s]})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	sum, costs := 0.0, make([]float64, len(models))
+	for s, solution := range solutions {
+		m := models[s]
 		if solution.Status == lp.Infeasible {
 			return m.conflict(ctx, d.solver)
 		}
 		if solution.Status != lp.Optimal {
 			return fault.Newf(fault.Transient, "the relaxation of %s ended as %s; give it more time", d.futures[s].name, solution.Status)
 		}
-		if len(d.wants) <= s {
-			d.wants = append(d.wants, nil)
-		}
-		d.wants[s] = m.exactFirst(solution.Values)
+		d.wants[s], d.bases[s] = m.exactFirst(solution.Values), solution.Basis
 		if d.worth == nil {
 			d.worth = m.unitCosts()
 		}
-		sum += d.futures[s].probability * solution.Objective * m.scale
+		costs[s] = solution.Objective * m.scale
+		sum += d.weights[s] * costs[s]
+	}
+	if first { // without prices any weighting gives a bound, so the dearest may be taken
+		copy(d.least, costs)
+		sum = d.risk(costs)
+		d.weights = d.weighting(costs)
 	}
 	d.bound = math.Max(d.bound, sum)
 	d.report()
@@ -159,7 +238,7 @@ func (m *model) unitCosts() *decided {
 func (d *decomposition) mean() *decided {
 	mean := d.zero()
 	for s, want := range d.wants {
-		each(func(x ...*float64) { *x[0] += d.futures[s].probability * *x[1] }, mean, want)
+		each(func(x ...*float64) { *x[0] += d.weights[s] * *x[1] }, mean, want)
 	}
 	return mean
 }
@@ -220,40 +299,69 @@ func decide(yes bool) float64 {
 
 // hold plays a first stage in all futures and keeps it where it is the best.
 func (d *decomposition) hold(ctx context.Context, first *decided) error {
-	sum := 0.0
-	var parts []part
-	for s := range d.futures {
-		o := d.o
-		o.Progress, o.Start = nil, nil
-		m := d.build(question{futures: d.alone(s), hold: first})
-		solution, err := d.solver.Solve(ctx, m.lp, o.lp())
+	parts, costs := make([]part, len(d.futures)), append([]float64{}, d.least...)
+	step := len(d.futures)
+	if d.best < inf {
+		step = 2 // most are soon seen to be no better
+	}
+	for from := 0; from < len(parts); from += step {
+		to := min(from+step, len(parts))
+		for s := from; s < to; s++ {
+			parts[s] = part{&answer{model: d.build(question{futures: d.alone(s), hold: first})}, 0}
+		}
+		err := d.o.all(to-from, func(i int) error { return d.place(ctx, parts[from+i].answer, d.bases[from+i]) })
 		if err != nil {
 			return err
 		}
-		if solution.Values == nil {
-			return nil // this future cannot keep it
+		for s := from; s < to; s++ {
+			if parts[s].Values == nil {
+				return nil // this future cannot keep it
+			}
+			costs[s] = parts[s].Objective * parts[s].scale
 		}
-		a := &answer{m, solution}
-		sum += d.futures[s].probability * a.Objective * a.scale
-		parts = append(parts, part{a, 0})
-		if sum > d.best {
+		if d.risk(costs) > d.best {
 			return nil
 		}
 	}
-	d.best, d.parts, d.first = sum, parts, first
+	d.best, d.parts, d.first = d.risk(costs), parts, first
+	d.reweigh(costs)
 	d.report()
 	return nil
+}
+
+// place finds the best placement under a first stage that is held. What is left
+// is often a linear program, and close to the relaxed one.
+func (d *decomposition) place(ctx context.Context, a *answer, basis *lp.Basis) error {
+	solution, err := d.solver.Solve(ctx, a.lp.Relaxed(), lp.Options{TimeLimit: d.o.TimeLimit, Basis: basis})
+	if err == nil && solution.Values != nil && !a.lp.IsWhole(solution.Values) {
+		o := d.o
+		o.Progress = nil
+		solution, err = d.solver.Solve(ctx, a.lp, o.lp())
+	}
+	a.Solution = solution
+	return err
+}
+
+// reweigh takes the weighting of the best plan's costs; prices must sum to
+// nothing under it.
+func (d *decomposition) reweigh(costs []float64) {
+	if d.Portfolio.Risk.Weight == 0 {
+		return
+	}
+	d.weights = d.weighting(costs)
+	off := d.zero()
+	for s, price := range d.prices {
+		each(func(x ...*float64) { *x[0] += d.weights[s] * *x[1] }, off, price)
+	}
+	for _, price := range d.prices {
+		each(func(x ...*float64) { *x[0] -= *x[1] }, price, off)
+	}
 }
 
 // move raises the price of what a future wants more of than the mean. A step
 // is the variable's own cost over how far the futures are apart.
 func (d *decomposition) move() {
 	mean := d.mean()
-	if d.prices == nil {
-		for range d.futures {
-			d.prices = append(d.prices, d.zero())
-		}
-	}
 	spread := d.zero()
 	for _, want := range d.wants {
 		each(func(x ...*float64) { *x[0] = math.Max(*x[0], math.Abs(*x[1]-*x[2])) }, spread, want, mean)

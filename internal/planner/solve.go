@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -21,6 +22,23 @@ type Options struct {
 	Start     *plan.FirstStage                  // of an earlier plan: tried first
 	Split     bool                              // solve futures by themselves whatever the size
 	Asking    func(done, all int, words string) // told of each question of many, before it is asked
+
+	// Each calls a function for 0 … n−1, in any order or at once, and returns
+	// one of its errors; nil: one after the other. What is planned does not depend on it.
+	Each func(n int, do func(i int) error) error
+}
+
+// all calls a function for 0 … n−1.
+func (o Options) all(n int, do func(i int) error) error {
+	if o.Each != nil {
+		return o.Each(n, do)
+	}
+	for i := range n {
+		if err := do(i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (o Options) lp() lp.Options {
@@ -188,24 +206,21 @@ func (a *answer) value(terms []lp.Term) float64 {
 
 // CVaR returns the mean of the worst 1−tail of the costs.
 func CVaR(costs, probabilities []float64, tail float64) float64 {
-	order := make([]int, len(costs))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(i, j int) int {
-		switch {
-		case costs[i] > costs[j]:
-			return -1
-		case costs[i] < costs[j]:
-			return 1
-		}
-		return 0
-	})
 	left, sum := 1-tail, 0.0
-	for _, i := range order {
+	for _, i := range dearestFirst(costs) {
 		part := min(left, probabilities[i])
 		sum += part * costs[i]
 		left -= part
 	}
 	return sum / (1 - tail)
+}
+
+// dearestFirst orders costs, the largest first.
+func dearestFirst(costs []float64) []int {
+	order := make([]int, len(costs))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(costs[j], costs[i]) })
+	return order
 }
