@@ -108,3 +108,36 @@ func (s *Store) copyFile(ctx context.Context, to *Store, fromKey, toKey string, 
 	}
 	return err
 }
+
+// Move copies the newest checkpoint between the stores of two URLs, and tells
+// the size of what the second has of the first now: repeating it sends nothing
+// again and tells the same. 0 where there is nothing to go on from, or the second
+// has gone on further.
+func Move(ctx context.Context, from, to string, note func(string)) (bytes int64, err error) {
+	source, err := Open(ctx, from)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = source.Close() }()
+	target, err := Open(ctx, to)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = target.Close() }()
+	copied, err := source.Copy(ctx, target, note)
+	if err != nil {
+		return 0, err
+	}
+	if copied != nil {
+		return copied.Size, nil
+	}
+	newest, err := source.Newest(ctx)
+	if err != nil || newest == nil {
+		return 0, err
+	}
+	there, err := target.Newest(ctx)
+	if err != nil || there == nil || there.Name != newest.Name || there.Size != newest.Size {
+		return 0, err
+	}
+	return there.Size, nil
+}

@@ -237,3 +237,27 @@ func TestKeeperNeedsItsStore(t *testing.T) {
 		}
 	}
 }
+
+// A move that is repeated, as after a crash before it was booked, sends nothing
+// again and tells the same size.
+func TestMoveMayBeRepeated(t *testing.T) {
+	from, to := newURL(t), newURL(t)
+	quiet := func(string) {}
+	if bytes, err := Move(t.Context(), from, to, quiet); bytes != 0 || err != nil {
+		t.Errorf("nothing to move: %d bytes, %v", bytes, err)
+	}
+	k := prepare(t, attempt(from, t.TempDir(), 1))
+	write(t, k.task.Dir, "step-4", map[string]string{"weights": "four"})
+	finish(t, k)
+	for range 3 {
+		if bytes, err := Move(t.Context(), from, to, quiet); bytes != 4 || err != nil {
+			t.Errorf("%d bytes, %v; want the 4 of step-4", bytes, err)
+		}
+	}
+	k = prepare(t, attempt(to, t.TempDir(), 2))
+	write(t, k.task.Dir, "step-5", map[string]string{"weights": "five!"})
+	finish(t, k)
+	if bytes, err := Move(t.Context(), from, to, quiet); bytes != 0 || err != nil {
+		t.Errorf("%d bytes, %v; want that the second has gone on", bytes, err)
+	}
+}
