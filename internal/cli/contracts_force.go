@@ -210,7 +210,7 @@ func (a *app) inForce(ctx context.Context) ([]*contract.Contract, *billing.Book,
 			if err != nil {
 				return err
 			}
-			if entry.IsCharge() || entry.Imputed || entry.Cost.Currency != book.Currency() {
+			if !entry.IsUse() || entry.Imputed || entry.Cost.Currency != book.Currency() {
 				continue
 			}
 			if err := book.Take(entry); err != nil {

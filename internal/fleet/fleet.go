@@ -106,6 +106,7 @@ type Trial struct {
 	Loss      float64 `json:"loss"`      // that the other run reported there
 	Tolerance float64 `json:"tolerance"` // by which the loss may differ, as a share of Loss
 	Steps     int64   `json:"steps"`     // that are measured
+	Epoch     int     `json:"epoch"`     // of the attempt that wrote the checkpoint: those of the trial follow it
 }
 
 // Qualification is that a model was shown to train on a chip family: how fast,

@@ -17,6 +17,9 @@ func FromEntry(e ledger.Entry, account Account) Row {
 	if e.IsCharge() {
 		return fromPosted(e, account)
 	}
+	if e.Category == ledger.Egress {
+		return fromEgress(e, account)
+	}
 	hours := big.NewRat(int64(e.To.Sub(e.From)), int64(time.Hour))
 	hours.Mul(hours, big.NewRat(int64(e.Nodes), 1))
 	if e.Reverses != 0 {
@@ -41,6 +44,37 @@ func FromEntry(e ledger.Entry, account Account) Row {
 	r.correct(e)
 	tags, err := json.Marshal(map[string]string{"run": e.Run, "project": e.Project})
 	if err == nil {
+		r.Tags = string(tags)
+	}
+	return r
+}
+
+// fromEgress writes what data cost that left a place.
+func fromEgress(e ledger.Entry, account Account) Row {
+	quantity, ok := new(big.Rat).SetString(e.Quantity)
+	if !ok {
+		quantity = new(big.Rat)
+	}
+	provider := or(displayName(e.Provider), "unknown")
+	r := Row{
+		BilledCost: e.Cost, EffectiveCost: e.Cost, ListCost: e.Cost, ContractedCost: e.Cost,
+		BillingAccountID: account.ID, BillingAccountName: account.Name, BillingAccountType: "Organization",
+		ChargePeriodStart: e.From, ChargePeriodEnd: e.To, ChargeCategory: "Usage", ChargeFrequency: "Usage-Based",
+		PricingCategory: "Standard", PricingQuantity: quantity, ConsumedQuantity: quantity, PricingUnit: "GB", ConsumedUnit: "GB",
+		ListUnitPrice: e.Rate.Rat(), ContractedUnitPrice: e.Rate.Rat(), PricingCurrency: e.Cost.Currency,
+		Provider: provider, Publisher: provider, InvoiceIssuer: provider,
+		ServiceCategory: "Networking", ServiceName: "Data Transfer", ServiceSubcategory: "Other (Networking)",
+		ResourceID: e.Pool, ResourceName: e.Pool, ResourceType: "Pool",
+		SkuID: or(e.Provider, "unknown") + ".egress", SkuPriceID: or(e.Provider, "unknown") + ".egress/GB",
+		SkuMeter: "data out", Charge: string(e.Category),
+		ChargeDescription: fmt.Sprintf("a checkpoint of run %s to its attempt %d: %s", e.Run, e.Attempt, e.Note),
+	}
+	r.BillingPeriodStart, r.BillingPeriodEnd = monthOf(e.From)
+	r.InvoiceID = account.ID + "-" + r.BillingPeriodStart.Format("2006-01")
+	if e.Reverses != 0 {
+		r.ChargeClass, r.ListUnitPrice, r.ContractedUnitPrice = "Correction", nil, nil
+	}
+	if tags, err := json.Marshal(map[string]string{"run": e.Run, "project": e.Project}); err == nil {
 		r.Tags = string(tags)
 	}
 	return r

@@ -56,7 +56,7 @@ func (m Marks) String() string {
 // Covers reports whether charges stand for an entry of use.
 func (m Marks) Covers(e Entry) bool {
 	mark, known := m[e.Cost.Currency]
-	return known && !e.IsCharge() && !e.Imputed && e.ID <= mark.Through && e.From.Before(mark.To)
+	return known && e.IsUse() && !e.Imputed && e.ID <= mark.Through && e.From.Before(mark.To)
 }
 
 // Money returns what an entry counts for, in micro-units: what is or will be

@@ -14,10 +14,12 @@ import (
 type Category string
 
 // The categories of entries. Usage is what was metered, at the rate of its
-// placement; the others are what billing makes of it under contracts, each of
+// placement, and Egress what a checkpoint's way to another place costs by the
+// list; the others are what billing makes of it under contracts, each of
 // a charge of one hour, and together they are the bill.
 const (
 	Usage        Category = "usage"        // node-hours of an attempt at the offer in force
+	Egress       Category = "egress"       // data that left a place, when a run moved
 	Charged      Category = "charge"       // use at its price, of a contract or of the list
 	Purchase     Category = "purchase"     // what a commitment or a prepayment costs, when it falls due
 	Amortisation Category = "amortisation" // use that a commitment pays for: its share of the purchase
@@ -29,7 +31,7 @@ const (
 
 // Categories lists the values of Category.
 func Categories() []Category {
-	return []Category{Usage, Charged, Purchase, Amortisation, Unused, Credit, Adjustment, Withheld}
+	return []Category{Usage, Egress, Charged, Purchase, Amortisation, Unused, Credit, Adjustment, Withheld}
 }
 
 // Entry is one line of the ledger. Entries are never changed.
@@ -52,15 +54,15 @@ type Entry struct {
 
 	From    time.Time    `json:"from"` // the span of use: [From, To)
 	To      time.Time    `json:"to"`
-	Nodes   int          `json:"nodes"` // 0 in a charge: see Quantity
+	Nodes   int          `json:"nodes"` // 0 in a charge and in egress: see Quantity
 	Chips   int          `json:"chips"` // of a charge: on each unit
-	Rate    units.Rate   `json:"rate"`  // per node-hour; of a charge the list price
+	Rate    units.Rate   `json:"rate"`  // per node-hour; of a charge the list price; of egress per GB
 	Imputed bool         `json:"imputed"`
 	Cost    units.Amount `json:"cost"` // of a charge: billed
 	Booked  time.Time    `json:"booked"`
 	Note    string       `json:"note,omitempty"`
 
-	// Of charges alone: which clause made it, and what it is in full.
+	// Of charges, and the last three of egress: which clause made it, and what it is in full.
 	Contract   string `json:"contract,omitempty"` // "" for the list price
 	Clause     string `json:"clause,omitempty"`
 	ClauseKind string `json:"clause_kind,omitempty"` // as in contract files
@@ -70,5 +72,9 @@ type Entry struct {
 	Effective  int64  `json:"effective,omitempty"`   // micro-units: with purchases spread over what they pay for
 }
 
-// IsCharge reports whether the entry is of a bill, not of metered use.
-func (e Entry) IsCharge() bool { return e.Category != Usage }
+// IsCharge reports whether the entry is of a bill, not of what was metered.
+func (e Entry) IsCharge() bool { return e.Category != Usage && e.Category != Egress }
+
+// IsUse reports whether the entry is of metered use, for which a bill's charges
+// stand once there are some.
+func (e Entry) IsUse() bool { return e.Category == Usage }

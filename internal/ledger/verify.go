@@ -133,6 +133,9 @@ func (v *verifier) check(e Entry) (err error) {
 	if v.report.Booked, err = addAmount(v.report.Booked, e.Cost); err != nil {
 		return err
 	}
+	if e.Category == Egress {
+		return v.egress(e)
+	}
 	if e.Reverses != 0 { // checked against what it reverses
 		return nil
 	}

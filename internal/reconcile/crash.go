@@ -15,8 +15,9 @@ const (
 	pointStarting  = "attempt.starting"
 	pointStarted   = "attempt.started"
 
-	pointMoving = "move.recording"
-	pointMoved  = "move.recorded"
+	pointMoving  = "move.recording"
+	pointMoved   = "move.recorded"
+	pointBrought = "move.brought"
 
 	pointOrphanStop   = "orphan.stopping"
 	pointOrphanForget = "orphan.forgetting"
@@ -44,7 +45,7 @@ func (c change) after() string  { return string(c) + ".recorded" }
 func CrashPoints() []string {
 	points := []string{
 		pointSubmitting, pointSubmitted, pointRecording, pointRecorded, pointStarting, pointStarted,
-		pointStopAsking, pointStopAsked, pointStopSend, pointStopSent, pointMoving, pointMoved, pointOrphanStop, pointOrphanForget,
+		pointStopAsking, pointStopAsked, pointStopSend, pointStopSent, pointMoving, pointMoved, pointBrought, pointOrphanStop, pointOrphanForget,
 	}
 	for _, c := range []change{
 		changeRunning, changeProgress, changeMetered, changeSucceeded, changeFailed, changeStopped, changeRequeued,

@@ -45,6 +45,9 @@ type Options struct {
 	// CheckpointStore is where checkpoints are kept beyond the nodes of a site
 	// that names no store of its own, as a URL; "" for nowhere.
 	CheckpointStore string
+	// Copy brings the newest checkpoint of one store to another, by their URLs,
+	// and returns its size; repeating it copies nothing twice. May be nil.
+	Copy func(ctx context.Context, from, to string) (bytes int64, err error)
 
 	Interval   time.Duration      // between passes when nothing kicks
 	SweepEvery time.Duration      // between searches for orphans
@@ -82,6 +85,7 @@ type Loop struct {
 	stays    map[string]string // why a run that should leave its place stays, as last told
 	models   qualified
 	watch    watchdog
+	copies   copies
 }
 
 // New returns a loop that does nothing until Run or Tick.
@@ -101,7 +105,7 @@ func New(options Options) *Loop {
 	if options.Passed == nil {
 		options.Passed = func(Pass) {}
 	}
-	return &Loop{Options: options, kick: make(chan struct{}, 1)}
+	return &Loop{Options: options, kick: make(chan struct{}, 1), copies: copies{now: options.Clock}}
 }
 
 // Kick asks for a pass soon. It never blocks.
@@ -115,6 +119,7 @@ func (l *Loop) Kick() {
 // Run passes again and again until ctx ends: at every kick, at every interval,
 // and when a run's rest is over. A pass that fails is logged and tried again.
 func (l *Loop) Run(ctx context.Context) {
+	defer l.copies.stop()
 	for {
 		if err := l.Tick(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			l.Log.Error("pass failed; it is tried again", "error", err)

@@ -13,6 +13,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/ledger"
 	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/units"
 )
@@ -30,7 +31,8 @@ func (e *elsewhere) Pools(context.Context) ([]fleet.Pool, error) { return slices
 // world is a rig with two sites of one cpu pool each, between which runs move.
 type worldRig struct {
 	*rig
-	sites map[string]*elsewhere
+	sites  map[string]*elsewhere
+	copies map[string]int // of checkpoints, by stores
 }
 
 func poolAt(name, rate string, nodes int) fleet.Pool {
@@ -41,7 +43,7 @@ func poolAt(name, rate string, nodes int) fleet.Pool {
 }
 
 func newWorld(t *testing.T, script func(key string) script) *worldRig {
-	r := &worldRig{rig: &rig{t: t, store: newMemStore()}, sites: map[string]*elsewhere{}}
+	r := &worldRig{rig: &rig{t: t, store: newMemStore()}, sites: map[string]*elsewhere{}, copies: map[string]int{}}
 	r.engine = newFakeEngine(r.now, 0, script) // this machine has no room
 	for name, rate := range map[string]string{"east": "10", "west": "12"} {
 		r.sites[name] = &elsewhere{
@@ -68,6 +70,11 @@ func (r *worldRig) restart() {
 	}
 	sites.mu.Unlock()
 	r.loop.Sites = sites
+	r.loop.Copy = func(_ context.Context, from, to string) (int64, error) {
+		r.copies[from+" > "+to]++
+		time.Sleep(90 * time.Second) // the bubble's clock
+		return 112_500_000_000, nil
+	}
 }
 
 // long lets much time go by, with a pass each minute.
@@ -155,8 +162,58 @@ func TestARunMovesByHand(t *testing.T) {
 		if got := r.verbs(run.ID); got != "place east/p, send west/p, place west/p" {
 			t.Errorf("decisions: %s", got)
 		}
+		way := "file:///shared/east/" + run.ID + " > file:///shared/west/" + run.ID
+		if len(r.copies) != 1 || r.copies[way] != 1 || second.Started.Sub(first.Ended) < 90*time.Second {
+			t.Errorf("copies %v; it began %s after the first ended", r.copies, second.Started.Sub(first.Ended))
+		}
 		if got.Failures != 0 {
 			t.Errorf("%d failures were counted", got.Failures)
+		}
+		r.verifyAll()
+	})
+}
+
+// What leaves a cloud is paid for: the way of a checkpoint is booked once, by
+// the list, also where the process dies before and after.
+func TestEgressIsBookedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r *worldRig
+		r = newWorld(t, training(&r, 7200, time.Second))
+		r.sites["east"].pools[0].Provider, r.sites["east"].pools[0].Region = "aws", "us-east-1"
+		run := r.submit("")
+		r.long(10 * time.Minute)
+		if _, _, err := r.loop.AskMove(context.Background(), MoveRequest{Run: run.ID, To: "west"}); err != nil {
+			t.Fatal(err)
+		}
+		deaths := 0
+		r.crash = func(point string) {
+			if (point == pointBrought || point == pointStarting) && deaths < 4 {
+				deaths++
+				panic(crashed{})
+			}
+		}
+		for range 180 {
+			func() {
+				defer func() {
+					if p := recover(); p != nil {
+						r.restart()
+					}
+				}()
+				if err := r.loop.Tick(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}()
+			time.Sleep(time.Minute)
+		}
+		r.wants(run.ID, fleet.Succeeded, 2)
+		var ways []ledger.Entry
+		for _, e := range r.store.state.entries {
+			if e.Category == ledger.Egress {
+				ways = append(ways, e)
+			}
+		}
+		if deaths != 4 || len(ways) != 1 || ways[0].Cost.Decimal() != "10.125000" || ways[0].Pool != "east/p" || ways[0].Attempt != 2 {
+			t.Errorf("%d deaths, %+v", deaths, ways)
 		}
 		r.verifyAll()
 	})
@@ -301,7 +358,7 @@ func neuronWest(r *worldRig) {
 // and by drain, and wants each run to end once, with nothing started twice.
 func TestKilledWhileRunsMove(t *testing.T) {
 	for _, point := range []string{
-		pointMoving, pointMoved, pointStopSend, pointStopSent, changeRequeued.before(), changeRequeued.after(),
+		pointMoving, pointMoved, pointBrought, pointStopSend, pointStopSent, changeRequeued.before(), changeRequeued.after(),
 		pointRecording, pointRecorded, pointStarting, pointStarted, changeRunning.before(), changeRunning.after(),
 	} {
 		t.Run(point, func(t *testing.T) {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"slices"
@@ -106,6 +107,10 @@ func (l *Loop) look(ctx context.Context, eng engine.Engine, run fleet.Run, attem
 // process that died before it could ask the engine.
 func (l *Loop) startRecorded(ctx context.Context, eng engine.Engine, s sight) (sight, error) {
 	err := l.start(ctx, eng, s.run, s.attempt)
+	if errors.Is(err, errOnItsWay) {
+		s.status.State = engine.Starting
+		return s, nil
+	}
 	switch fault.KindOf(err) {
 	case "":
 		s.status, err = eng.Observe(ctx, s.attempt.Key())
@@ -210,6 +215,9 @@ func (l *Loop) start(ctx context.Context, eng engine.Engine, run fleet.Run, atte
 		return err
 	}
 	gang.Avoid = cordoned(attempts)
+	if err := l.bring(ctx, run, attempt, attempts); err != nil {
+		return err
+	}
 	if attempt.Site == site.Local {
 		if err := os.MkdirAll(l.Checkpoints(run.ID), 0o755); err != nil {
 			l.Log.Warn("checkpoint directory cannot be made", "run", run.ID, "error", err)

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/fleet"
@@ -98,7 +99,7 @@ func (l *Loop) launch(ctx context.Context, placement scheduler.Placement) error 
 	if err == nil {
 		err = l.start(ctx, eng, run, attempt)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errOnItsWay) {
 		// The next pass finds the attempt recorded and not started, and settles it.
 		l.Log.Warn("gang did not start", "run", run.ID, "attempt", attempt.Number, "error", err)
 	}
@@ -124,6 +125,9 @@ func (l *Loop) intend(ctx context.Context, placement scheduler.Placement) (fleet
 			return err
 		}
 		attempt = newAttempt(run, placement, len(earlier)+1, l.Clock())
+		if run.Trial != nil {
+			attempt.Epoch += run.Trial.Epoch
+		}
 		attempt.Store = l.storeOf(attempt.Site, run.ID)
 		run.State, run.NotBefore, run.Target = fleet.Running, time.Time{}, ""
 		if heldByBudget(run) {

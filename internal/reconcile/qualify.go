@@ -203,7 +203,7 @@ func (l *Loop) trialOf(ctx context.Context, of fleet.Run, attempts []fleet.Attem
 		return refuse("the sites %s and %s share no store of checkpoints", from.Site, pool.Site)
 	}
 	trial := &fleet.Trial{
-		Of: of.ID, Pool: pool.ID(), From: from.Progress.CheckpointStep, Steps: request.Steps, Tolerance: request.Tolerance,
+		Of: of.ID, Pool: pool.ID(), From: from.Progress.CheckpointStep, Epoch: attempts[len(attempts)-1].Epoch, Steps: request.Steps, Tolerance: request.Tolerance,
 	}
 	if trial.Steps <= 0 {
 		trial.Steps = TrialSteps

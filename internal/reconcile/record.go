@@ -49,6 +49,7 @@ func (l *Loop) record(ctx context.Context, sights []sight, pass *Pass) (freed bo
 		if o.attempt.State.Final() {
 			l.sent.forget(o.attempt.Key())
 			l.watch.forget(o.attempt.Key())
+			l.copies.forget(o.attempt.Key())
 			freed = true
 		}
 		if o.change == changeRequeued {

@@ -79,7 +79,7 @@ func TestATrialThatShowsNothing(t *testing.T) {
 		script script
 		want   string
 	}{
-		{"loss", script{from: 600, steps: 36000, every: 100, per: time.Second, loss: 1}, "20.2% apart, and 5.0% is allowed"},
+		{"loss", script{from: 600, steps: 36000, every: 100, per: time.Second, loss: 1}, "20.1% apart, and 5.0% is allowed"},
 		{"anew", script{steps: 36000, every: 100, per: time.Second}, "the checkpoint was not read"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -100,7 +100,7 @@ func wireEntry(e ledger.Entry, marks ledger.Marks) v1.LedgerEntry {
 		Nodes: e.Nodes, Chips: e.Chips, Rate: wireRate(e.Rate), Imputed: e.Imputed, Cost: wireAmount(e.Cost),
 		Booked: e.Booked, Note: e.Note, Billed: marks.Covers(e),
 	}
-	if e.IsCharge() {
+	if !e.IsUse() {
 		currency := e.Cost.Currency
 		out.Charge = &v1.LedgerCharge{
 			Contract: e.Contract, Clause: e.Clause, Kind: e.ClauseKind, Charge: e.Charge, Quantity: quantityText(e.Quantity),

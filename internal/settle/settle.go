@@ -215,7 +215,7 @@ func isDue(tx store.Tx, currency units.Currency, contracts []*contract.Contract,
 
 // billable reports whether an entry is use that someone is paid for.
 func billable(e ledger.Entry, currency units.Currency) bool {
-	return !e.IsCharge() && !e.Imputed && e.Cost.Currency == currency
+	return e.IsUse() && !e.Imputed && e.Cost.Currency == currency
 }
 
 // work is the billing of one currency in one transaction.
