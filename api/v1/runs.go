@@ -36,6 +36,7 @@ type Run struct {
 	Chips       int       `json:"chips"`
 	Cost        Money     `json:"cost" doc:"of all attempts until now"`
 	CostImputed bool      `json:"cost_imputed" doc:"the rate is a like instance's price, not one that is paid"`
+	Target      string    `json:"target,omitempty" doc:"where it goes on next, while it moves: SITE or SITE/POOL"`
 	Rate        Money     `json:"rate" doc:"what the attempt costs an hour, all nodes"`
 	Progress    *Progress `json:"progress,omitempty"`
 	Checkpoints string    `json:"checkpoints,omitempty" doc:"directory of its checkpoints"`

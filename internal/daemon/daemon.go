@@ -120,8 +120,9 @@ func (d *Daemon) open(ctx context.Context) error {
 		Price: pricer(d.options.Config.LocalRate, offers), Random: random, Checkpoints: checkpoints,
 		Merit: meritIn(market), Budgets: d.options.Config.Budgets,
 		Interval: d.options.Config.Interval, SweepEvery: sweepEvery, PoolsEvery: poolsEvery,
-		Crash: crasher(os.Getenv(crashVariable)), Passed: metrics.Passed,
+		Crash: crasher(os.Getenv(crashVariable)), Passed: metrics.Passed, Copy: copier(d.options.Log),
 	})
+	market.Measured = d.loop.Measured
 	d.settler = settle.New(settle.Options{
 		Store: d.store, Clock: clock.System, Log: d.options.Log, Contracts: d.options.Config.Contracts, Every: settleEvery,
 		Settled: d.loop.Recount, Crash: crasher(os.Getenv(crashVariable)),

@@ -26,7 +26,7 @@ func wireRun(run fleet.Run, attempts []fleet.Attempt, now time.Time, checkpoints
 		State: string(run.State), StopAsked: run.StopAsked, Submitted: run.Submitted, Ended: run.Ended,
 		NotBefore: run.NotBefore, ExitCode: run.ExitCode, Failures: run.Failures, Reason: run.Reason,
 		Attempts: len(attempts), Cost: wireAmount(units.Amount{Currency: units.USD}), Rate: wireAmount(units.Amount{Currency: units.USD}),
-		Checkpoints: checkpoints,
+		Checkpoints: checkpoints, Target: run.Target,
 	}
 	if len(attempts) == 0 {
 		return out, nil

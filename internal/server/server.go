@@ -77,6 +77,7 @@ func newAPI(mux *http.ServeMux, services Services) huma.API {
 	api := humago.New(mux, config)
 	s := &server{services}
 	s.routeRuns(api)
+	s.routeMoves(api)
 	s.routeLogs(api)
 	s.routePlaces(api)
 	s.routeLedger(api)
