@@ -9,7 +9,7 @@ import (
 // slurmCommand is how jobs on a Slurm cluster call this binary; people have no
 // use for it.
 func (a *app) slurmCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "slurm", Short: "Run a gang's part within a Slurm job", Hidden: true}
+	cmd := &cobra.Command{Use: "slurm", Short: "Run a gang's part on a Slurm cluster", Hidden: true}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "batch DIR",
 		Short: "Start the gang of the folder on the job's nodes (the batch script)",
@@ -26,6 +26,11 @@ func (a *app) slurmCommand() *cobra.Command {
 			}
 			return err
 		},
+	}, &cobra.Command{
+		Use:   "serve",
+		Short: "Run the engine for a control plane elsewhere (started over ssh)",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return daemon.SlurmServe(cmd.Context(), a.stdin, a.stdout) },
 	})
 	return cmd
 }

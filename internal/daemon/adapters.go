@@ -41,12 +41,15 @@ func openLocal(stateDir string) (engine.Engine, error) {
 
 // openSite makes the engine of a site that a file describes.
 func openSite(s *site.Site, offers *catalog.Catalog, log *slog.Logger) (engine.Engine, error) {
-	if s.Engine == site.KubernetesEngine {
+	switch s.Engine {
+	case site.KubernetesEngine:
 		opened, err := kubernetes.New(s, kubernetes.Options{Catalog: offers, Log: log.With("site", s.Name)})
 		if err != nil {
 			return nil, err // not a typed nil
 		}
 		return opened, nil
+	case site.SlurmEngine:
+		return openSlurm(s)
 	}
 	return nil, fault.Newf(fault.Invalid, "engine %s is not part of this yard", s.Engine)
 }

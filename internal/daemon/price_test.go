@@ -1,6 +1,10 @@
 package daemon
 
 import (
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -62,6 +66,35 @@ pools: [{name: own, partition: a, rate: 12.5 EUR}, {name: none, partition: b}]
 		}
 		if !strings.Contains(got.RateSource, c.from) || got.Chip != c.chip || got.ChipsPerNode != c.perNode || string(got.Rate.Currency) != c.currency {
 			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// Every engine that a file can name is wired.
+func TestEveryEngineOpens(t *testing.T) {
+	offers, err := catalog.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(t.TempDir(), "config")
+	config := "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n" +
+		"clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\nusers: [{name: u, user: {}}]\n"
+	if err := os.WriteFile(kubeconfig, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range site.Engine("").Values() {
+		s := &site.Site{
+			Name: "s", Engine: site.Engine(kind), Kubernetes: &site.Kubernetes{Kubeconfig: kubeconfig}, Slurm: &site.Slurm{Dir: t.TempDir()},
+		}
+		opened, err := openSite(s, offers, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Errorf("%s: %v", kind, err)
+			continue
+		}
+		if closer, ok := opened.(io.Closer); ok {
+			if err := closer.Close(); err != nil {
+				t.Errorf("%s: %v", kind, err)
+			}
 		}
 	}
 }

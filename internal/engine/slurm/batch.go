@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -135,7 +136,7 @@ func watchSteps(said io.Reader, dir gangDir, a accepted) {
 	for lines.Scan() {
 		line := lines.Text()
 		fmt.Fprintln(os.Stderr, line)
-		if strings.HasPrefix(line, "srun: error: ") && strings.Contains(line, "task") {
+		if dir.keeperDied(line) {
 			_, _ = once(dir.file(endingFile), marshal(endingRecord{
 				Cause: causeFailed, Node: nodesOf(a.Gang), Code: codeKilled, Grace: graceOf(a.Gang),
 				Reason: "the keeper of a node died: " + strings.TrimPrefix(line, "srun: error: "),
@@ -143,6 +144,30 @@ func watchSteps(said io.Reader, dir gangDir, a accepted) {
 		}
 	}
 	_, _ = io.Copy(io.Discard, said)
+}
+
+// keeperDied reports whether srun says of a node's keeper (task N is the one of
+// node N) that it ended, and it left no report of its end: a keeper that ends
+// with its ranks' exit code is one more error to srun.
+func (d gangDir) keeperDied(line string) bool {
+	rest, found := strings.CutPrefix(line, "srun: error: ")
+	_, rest, isTask := strings.Cut(rest, "task")
+	if !found || !isTask {
+		return false
+	}
+	list, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(rest, "s"), " "), ":")
+	tasks, err := agent.ExpandHosts("[" + strings.TrimSpace(list) + "]")
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(tasks, func(task string) bool {
+		node, err := strconv.Atoi(task)
+		if err != nil {
+			return false
+		}
+		report, _, _ := agent.ReadReport(d.node(node))
+		return report.Ended.IsZero()
+	})
 }
 
 // RunNode keeps the ranks of one node of the job to their end, and returns the
@@ -155,6 +180,7 @@ func RunNode(folder string, stdout io.Writer) (int, error) {
 	}
 	task, err := dir.task(node)
 	if err != nil {
+		dir.blame(node, agent.ExitOwn, err, defaultGrace)
 		return agent.ExitOwn, err
 	}
 	over := make(chan struct{})

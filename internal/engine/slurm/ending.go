@@ -94,6 +94,7 @@ func (s ending) explain(status *engine.Status) {
 	first, failed := s.failure()
 	status.ExitCode, status.Rank = first.ExitCode, first.Rank
 	switch {
+	case s.done():
 	case s.stopped:
 		status.Stopped, status.Reason = true, s.stopReason()
 		if !s.began() {
@@ -120,10 +121,18 @@ func (s ending) explain(status *engine.Status) {
 	case s.job.State == "CANCELLED":
 		status.Lost, status.ExitCode = true, codeKilled
 		status.Reason = "lost: job " + s.job.ID + " was cancelled, and not by yard"
-	case s.job.State != "COMPLETED" || s.incomplete():
+	default:
 		status.Lost, status.ExitCode = true, codeKilled
 		status.Reason = fmt.Sprintf("lost: job %s ended as %s (%s) without a report of every node", s.job.ID, s.job.State, s.job.Reason)
 	}
+}
+
+// done reports whether every rank of every node ended well by itself; what
+// became of the job after that is of no account.
+func (s ending) done() bool {
+	return !slices.ContainsFunc(s.reports, func(r agent.Report) bool {
+		return r.Started.IsZero() || r.Ended.IsZero() || r.ExitCode != 0 || r.Stopped
+	})
 }
 
 // failure is the first rank that failed by itself, as far as that is known.
@@ -137,11 +146,6 @@ func (s ending) failure() (agent.Report, bool) {
 	}
 	first := slices.MinFunc(failed, func(a, b agent.Report) int { return a.Ended.Compare(b.Ended) })
 	return first, !first.Stopped
-}
-
-// incomplete reports whether an agent left no report of its end.
-func (s ending) incomplete() bool {
-	return slices.ContainsFunc(s.reports, func(r agent.Report) bool { return r.Ended.IsZero() })
 }
 
 func (s ending) stopReason() string {
@@ -168,10 +172,11 @@ func (s ending) taken() string {
 	case "BOOT_FAIL":
 		return "a node could not be booted"
 	}
-	if s.hasCause && s.cause.Cause == causeTold && s.job.State == "COMPLETED" {
+	if s.hasCause && s.cause.Cause == causeTold && s.job.State != "CANCELLED" {
 		return "ended because the job's time limit was near"
 	}
-	if s.hasCause && s.cause.Cause == causeFailed {
+	// A rank that ends by SIGTERM got it from Slurm, at the same time as its agent.
+	if first, failed := s.failure(); failed && first.ExitCode != codeTermed || s.hasCause && s.cause.Cause == causeFailed && s.cause.Code != codeTermed {
 		return ""
 	}
 	// A job that is preempted with a grace, and leaves in time, has ended well

@@ -30,6 +30,16 @@ func TestMain(m *testing.M) {
 			exitWith(code, err)
 		}
 	}
+	if len(os.Args) == 2 && os.Args[1] == "serve" {
+		self, err := os.Executable()
+		if err == nil {
+			err = slurm.Serve(context.Background(), []string{self}, os.Stdin, os.Stdout)
+		}
+		exitWith(0, err)
+	}
+	if len(os.Args) == 7 && os.Args[1] == "act" {
+		exitWith(0, act(os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6]))
+	}
 	code := m.Run()
 	if err := theLab.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -86,7 +96,7 @@ func (s *sharedLab) stop() error {
 
 // open returns an engine over a shared directory of its own.
 func open(lab *slurmlab.Lab, dir string) *slurm.Engine {
-	return openWith(lab, dir, func(*site.Site) {})
+	return openOver(dir, slurm.System("", lab.Conf()))
 }
 
 func openWith(lab *slurmlab.Lab, dir string, change func(*site.Site)) *slurm.Engine {
@@ -94,12 +104,7 @@ func openWith(lab *slurmlab.Lab, dir string, change func(*site.Site)) *slurm.Eng
 	if err != nil {
 		panic(err)
 	}
-	s := site.Site{Name: "lab", Engine: site.SlurmEngine, Slurm: &site.Slurm{Dir: dir}, Pools: []site.Pool{
-		{Name: "cpu", Partition: "main", Provider: "owned"},
-		{Name: "h100", Partition: "main", GRES: "gpu:h100:8"},
-		{Name: "urgent", Partition: "urgent"},
-		{Name: "brief", Partition: "brief"},
-	}}
+	s := labSpec(dir)
 	change(&s)
 	return slurm.New(s, []string{self}, slurm.System("", lab.Conf()))
 }

@@ -178,8 +178,10 @@ func (l *Lab) StartController(ctx context.Context) error {
 	})
 }
 
-// StopController kills slurmctld: clients then wait or fail.
-func (l *Lab) StopController() error { return l.kill("slurmctld") }
+// StopController ends slurmctld: clients then wait or fail. It saves its state
+// first: one that is killed within seconds of a job's start forgets that the job
+// runs, and cancels it when it comes back.
+func (l *Lab) StopController() error { return l.end("slurmctld") }
 
 func (l *Lab) nodeDaemons() []string {
 	var names []string
