@@ -113,6 +113,18 @@ func clauseCases() []clauseCase {
 		// A share below the tranche's price vests none.
 		{name: "a warrant below its price", days: 1, cost: 2400, portfolio: tenNodes + warrantOffers("3.9"),
 			documents: document("c", "amd", 1, "chipmakers: [amd]", "{warrant: {shares: 100, strike: 1, tranches: [{shares: 100, gigawatts: 0.0005, price: 4}]}}")},
+		// January takes 60 of 80 nodes and pays for 80; February's 100 nodes exceed the floor by 7,680 node-hours,
+		// free out of what January paid for. They are no spend: the floor of 65,000 over February is 5,480 short.
+		{name: "what is made up counts towards no floor", horizon: "{from: 2026-01-01, to: 2026-03-01}", cost: 80*744 + 65000,
+			portfolio: "demand: [{name: work, class: inference, steps: [{from: 2026-01-01, value: 60}, {from: 2026-02-01, value: 100}], throughput: {H100: 1}}]\n" +
+				"offers: [{name: a, provider: a, chip: H100, price: 1}]\ncontracts: [{contract: c, status: signed}, {contract: d, status: signed}]\n",
+			documents: "---\nkind: Contract\nname: c\ncounterparty: a\nterm: {from: 2026-01-01, to: 2026-03-01}\nclauses: [{take_or_pay: {quantity: 59520, per: month, price: 1, make_up: {expires: 12mo}}}]\n" +
+				"---\nkind: Contract\nname: d\ncounterparty: a\nterm: {from: 2026-02-01, to: 2026-03-01}\nclauses: [{commitment: {period: total, amount: 65000}}]\n"},
+		// What January paid for may be made up in February only: 960 node-hours of it are, and the rest is not rolled on to March.
+		{name: "what is made up expires", horizon: "{from: 2026-01-01, to: 2026-04-01}", cost: 59520 + 59520 + 74400,
+			portfolio: "demand: [{name: work, class: inference, steps: [{from: 2026-01-01, value: 60}, {from: 2026-02-01, value: 90}, {from: 2026-03-01, value: 100}], throughput: {H100: 1}}]\n" +
+				"offers: [{name: a, provider: a, chip: H100, price: 1}]\ncontracts: [{contract: c, status: signed}]\n",
+			documents: "---\nkind: Contract\nname: c\ncounterparty: a\nterm: {from: 2026-01-01, to: 2026-04-01}\nclauses: [{take_or_pay: {quantity: 59520, per: month, price: 1, make_up: {expires: 1mo}}}]\n"},
 		// No Trainium in January: the covenant is missed then and kept in February, within its cure.
 		{name: "a breach that is cured", horizon: "{from: 2026-01-01, to: 2026-03-01}", cost: 744*100 + 672*(10*8.235294+6*3.529412),
 			portfolio: tenNodes + strings.Replace(covenantOffers, "price: 6}", "price: 6, from: 2026-02-01}", 1),

@@ -11,16 +11,23 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/lp"
 )
 
-// dealTerms adds what one contract asks for in this future.
+// reduce adds what one contract takes off usage: before anything counts money.
+func (r *recourse) reduce(d int, k *terms) {
+	for i := range k.tiers {
+		r.tiers(d, &k.tiers[i])
+	}
+	for i := range k.takes {
+		r.takeOrPay(d, &k.takes[i])
+	}
+}
+
+// dealTerms adds what else one contract asks for in this future.
 func (r *recourse) dealTerms(d int, k *terms) {
 	for b := range k.bundles {
 		r.bundle(d, b, &k.bundles[b])
 	}
 	for i := range k.floors {
 		r.floor(d, k, &k.floors[i])
-	}
-	for i := range k.takes {
-		r.takeOrPay(d, &k.takes[i])
 	}
 	for i := range k.covenants {
 		if !r.m.ask.without[k.covenants[i].label] {
@@ -196,17 +203,40 @@ func (r *recourse) takeOrPay(d int, k *take) {
 			r.pay(k.windows[j].due, lp.Term{Var: v, Coefficient: -price * thousand})
 			madeOf[i] = append(madeOf[i], lp.Term{Var: v, Coefficient: 1})
 			madeIn[j] = append(madeIn[j], lp.Term{Var: v, Coefficient: -1})
+			r.reductions = append(r.reductions, reduction{k.lines, k.windows[j], []lp.Term{{Var: v, Coefficient: k.price * thousand / r.m.scale}}})
 		}
 	}
 	for i, w := range k.windows {
 		taken := append(r.taken(k, w, thousand), lp.Term{Var: lacking[i], Coefficient: 1})
 		taken = append(taken, times(r.m.size[d], -w.amount/thousand)...)
 		r.m.row(r.info(rowTake, k.label, w.due, "take-or-pay "+k.label), 0, inf, append(taken, madeIn[i]...)...)
+		r.makeUpBeyondFloor(d, k, i, lacking[i], madeIn[i])
 		if len(madeOf[i]) > 0 {
 			r.m.row(r.info(rowLink, k.label, w.due, "only what was paid for is made up under "+k.label), -inf, 0,
 				append(madeOf[i], lp.Term{Var: lacking[i], Coefficient: -1})...)
 		}
 	}
+}
+
+// makeUpBeyondFloor rules out that a window makes up what an earlier one paid for
+// while it lacks itself: only what exceeds its floor is free. Without this, a
+// deficiency could be rolled on beyond its expiry.
+func (r *recourse) makeUpBeyondFloor(d int, k *take, window int, lacking lp.Var, madeIn []lp.Term) {
+	if len(madeIn) == 0 || k.until[window] <= window {
+		return // nothing is made up, or what it lacks could not be rolled on
+	}
+	const thousand = 1000
+	most := 0.0
+	for _, w := range k.windows {
+		most = math.Max(most, w.amount/thousand)
+	}
+	if s := r.m.deals[d].Size; s != nil {
+		most *= s.Max
+	}
+	short := r.m.lp.Add("below the floor of "+k.label, 0, 1, 0, lp.Integer)
+	r.m.row(r.info(rowLink, k.label, k.windows[window].due, "what "+k.label+" lacks"), -inf, 0, lp.Term{Var: lacking, Coefficient: 1}, lp.Term{Var: short, Coefficient: -most})
+	made := append(negated(madeIn), lp.Term{Var: short, Coefficient: most * float64(len(k.windows))})
+	r.m.row(r.info(rowLink, k.label, k.windows[window].due, "what "+k.label+" makes up"), -inf, most*float64(len(k.windows)), made...)
 }
 
 func (r *recourse) taken(k *take, w span, unit float64) []lp.Term {

@@ -119,8 +119,8 @@ func (r *recourse) build() {
 	r.capacity()
 	r.serve()
 	for d, t := range r.f.terms {
-		for i := range tiersOf(t) {
-			r.tiers(d, &t.tiers[i])
+		if t != nil {
+			r.reduce(d, t)
 		}
 	}
 	for d, t := range r.f.terms {

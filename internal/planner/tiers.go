@@ -39,14 +39,7 @@ func (p *Problem) addTiers(t *terms, label string, k *contract.Tiers, lines []bo
 	t.tiers = append(t.tiers, c)
 }
 
-func tiersOf(t *terms) []tierClause {
-	if t == nil {
-		return nil
-	}
-	return t.tiers
-}
-
-// reduction is what tiers take off usage in a window.
+// reduction is what tiers, or a quantity made up, take off usage in a window.
 type reduction struct {
 	lines []bool
 	w     span
