@@ -92,16 +92,20 @@ func (a *app) plan(cmd *cobra.Command, file string, flags planFlags) error {
 		request.Parent, request.Options.Start = parent.ID, &parent.Choice
 	}
 	started := time.Now()
+	sought := search{started: started}
 	var made *plan.Plan
 	err = a.solving(cmd.Context(), flags, func(ctx context.Context, solver lp.Solver, progress func(lp.Progress)) error {
-		request.Options.Progress = progress
+		request.Options.Progress = func(p lp.Progress) {
+			sought.note(p, time.Now())
+			progress(p)
+		}
 		made, err = planner.Make(ctx, solver, request)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if err := a.keepPlan(made, flags); err != nil {
+	if err := a.keepPlan(made, flags, sought.chart(time.Since(started))); err != nil {
 		return err
 	}
 	return a.print(planListing(made, time.Since(started), flags.report))
@@ -176,7 +180,7 @@ func (f planFlags) choice() (plan.Choice, error) {
 }
 
 // keepPlan writes the plan under its ID, and where the user asked.
-func (a *app) keepPlan(made *plan.Plan, flags planFlags) error {
+func (a *app) keepPlan(made *plan.Plan, flags planFlags, sought chart) error {
 	c, err := config.Load(a.flags, os.Getenv)
 	if err != nil {
 		return err
@@ -200,7 +204,7 @@ func (a *app) keepPlan(made *plan.Plan, flags planFlags) error {
 	if flags.report == "" {
 		return nil
 	}
-	return fault.Wrap(fault.Invalid, os.WriteFile(flags.report, planReport(made), 0o644), "report")
+	return fault.Wrap(fault.Invalid, os.WriteFile(flags.report, planReport(made, sought), 0o644), "report")
 }
 
 // readPlan reads a plan by its ID, or from a file.

@@ -14,8 +14,8 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
-// planReport is a plan as a page that stands alone.
-func planReport(made *plan.Plan) []byte {
+// planReport is a plan as a page that stands alone, with how it was sought.
+func planReport(made *plan.Plan, sought chart) []byte {
 	var b strings.Builder
 	title := "Plan of " + made.Portfolio
 	fmt.Fprintf(&b, pageHead, html.EscapeString(title))
@@ -31,6 +31,9 @@ func planReport(made *plan.Plan) []byte {
 		b.WriteString(c.html())
 	}
 	b.WriteString(meritOrder(made).html())
+	if len(sought.labels) > 0 {
+		b.WriteString(sought.html())
+	}
 	reportStanding(&b, made)
 	reportSources(&b, made)
 	b.WriteString("</body></html>\n")

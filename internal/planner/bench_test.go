@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/plan"
 	"github.com/switchyard-ai/switchyard/internal/planner"
@@ -73,14 +74,18 @@ func TestBenchPlanner(t *testing.T) {
 			for _, c := range all {
 				mean[r.name] += c / futures
 			}
-			base := mean["clairvoyant"]
+			base := mean[clairvoyant]
 			if n == 0 {
 				order = append(order, r.name)
 			}
 			costs[r.name] = append(costs[r.name], mean[r.name]/base)
 			tails[r.name] = append(tails[r.name], planner.CVaR(all, probabilities, 0.66)/base)
 		}
-		fmt.Fprintf(&table, "buyer %d: clairvoyant %.3g, plan +%.1f%%, on demand +%.1f%%\n", n, mean["clairvoyant"], 100*(mean["planner"]/mean["clairvoyant"]-1), 100*(mean["cheapest on demand"]/mean["clairvoyant"]-1))
+		fmt.Fprintf(&table, "buyer %d: clairvoyant %.3g", n, mean[clairvoyant])
+		for _, name := range []string{replanned, ours, "single provider", "60/40 split", "cheapest on demand"} {
+			fmt.Fprintf(&table, ", %s %+.1f%%", name, 100*(mean[name]/mean[clairvoyant]-1))
+		}
+		table.WriteString("\n")
 		t.Log(n)
 	}
 	writeComparison(t, order, costs, tails, table.String())
@@ -96,35 +101,51 @@ func writeComparison(t *testing.T, order []string, costs, tails map[string][]flo
 	}
 	var out strings.Builder
 	out.WriteString("Cost and CVaR (worst third) above the clairvoyant's mean, over ten buyers and six futures each, by billing.\n\n| rule | cost | CVaR |\n|---|---|---|\n")
-	best := math.Inf(1)
+	best, bestAgain := math.Inf(1), math.Inf(1)
 	for _, name := range order {
 		c := average(costs[name]) - 1
 		fmt.Fprintf(&out, "| %s | +%.1f%% | %+.1f%% |\n", name, 100*c, 100*(average(tails[name])-1))
-		if name != "planner" && name != "clairvoyant" {
+		switch {
+		case name == ours || name == replanned || name == clairvoyant:
+		case strings.HasSuffix(name, "again"):
+			bestAgain = math.Min(bestAgain, c)
+		default:
 			best = math.Min(best, c)
 		}
 	}
-	fmt.Fprintf(&out, "\nThe planner closes %.0f%% of the best rule's gap to the clairvoyant.\n\n```\n%s```\n", 100*(1-(average(costs["planner"])-1)/best), detail)
+	closed := func(name string, of float64) float64 { return 100 * (1 - (average(costs[name])-1)/of) }
+	fmt.Fprintf(&out, "\nOf the best rule's gap to the clairvoyant the planner closes %.0f%%, and %.0f%% where it plans once and never again.\n", closed(replanned, best), closed(ours, best))
+	fmt.Fprintf(&out, "Of the gap of the best rule that plans again too (with our planner), it closes %.0f%%.\n\n```\n%s```\n", closed(replanned, bestAgain), detail)
 	if err := os.WriteFile(*benchOut, []byte(out.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// rulesOf lists the planner, the clairvoyant and what people do now.
+// rulesOf lists the clairvoyant, the planner and what people do now. Whoever
+// plans again does so after a quarter.
 func rulesOf(t *testing.T, p *planner.Problem, made *plan.Plan, o planner.Options) []rule {
 	s := solver(t)
-	held := func(first *plan.FirstStage, only ...string) func(planner.Future) (planner.Outcome, error) {
+	decided := func(first *plan.FirstStage, again time.Time, only ...string) func(planner.Future) (planner.Outcome, error) {
 		return func(f planner.Future) (planner.Outcome, error) {
-			return planner.Play(t.Context(), s, p, first, f, only, o)
+			return planner.Replay(t.Context(), s, p, first, f, again, only, o)
 		}
 	}
-	nothing := p.Nothing()
-	single, split := bestOf(t, p, made, o)
+	var once time.Time
+	again := made.From.AddDate(0, 3, 0)
+	single, split, one, two := bestOf(t, p, o)
 	return []rule{
-		{"clairvoyant", held(nil)}, {"planner", held(&made.Choice)}, {"cheapest on demand", held(nothing)},
-		{"commit to last year's use", held(lastYear(t, p, o))}, {"single provider", single}, {"60/40 split", split},
+		{clairvoyant, decided(nil, once)}, {replanned, decided(&made.Choice, again)}, {ours, decided(&made.Choice, once)},
+		{"single provider, planned again", decided(single, again, one)}, {"60/40 split, planned again", decided(split, again, one, two)},
+		{"cheapest on demand", decided(p.Nothing(), once)}, {"commit to last year's use", decided(lastYear(t, p, o), once)},
+		{"single provider", decided(single, once, one)}, {"60/40 split", decided(split, once, one, two)},
 	}
 }
+
+const (
+	clairvoyant = "clairvoyant"
+	ours        = "planner"
+	replanned   = "planner, planned again"
+)
 
 // lastYear commits to what on-demand use of the first quarter was.
 func lastYear(t *testing.T, p *planner.Problem, o planner.Options) *plan.FirstStage {
@@ -138,7 +159,7 @@ func lastYear(t *testing.T, p *planner.Problem, o planner.Options) *plan.FirstSt
 }
 
 // bestOf finds the cheapest provider, alone and with 60% beside the second.
-func bestOf(t *testing.T, p *planner.Problem, made *plan.Plan, o planner.Options) (single, split func(planner.Future) (planner.Outcome, error)) {
+func bestOf(t *testing.T, p *planner.Problem, o planner.Options) (single, split *plan.FirstStage, one, two string) {
 	s := solver(t)
 	type choice struct {
 		name  string
@@ -162,11 +183,5 @@ func bestOf(t *testing.T, p *planner.Problem, made *plan.Plan, o planner.Options
 	if err != nil {
 		both = best.first
 	}
-	single = func(f planner.Future) (planner.Outcome, error) {
-		return planner.Play(t.Context(), s, p, best.first, f, []string{best.name}, o)
-	}
-	split = func(f planner.Future) (planner.Outcome, error) {
-		return planner.Play(t.Context(), s, p, both, f, []string{best.name, second.name}, o)
-	}
-	return single, split
+	return best.first, both, best.name, second.name
 }

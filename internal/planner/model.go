@@ -16,6 +16,7 @@ import (
 type question struct {
 	futures  []future            // in place of the problem's own
 	hold     *decided            // first stage fixed to these values
+	free     time.Time           // with hold: what is decided from then on is not fixed; zero: all is
 	sign     map[string]bool     // contracts that must, or must not, be signed
 	avoid    func(offer) bool    // offers not to be used
 	from     time.Time           // of avoiding
@@ -407,17 +408,25 @@ func (m *model) holdFirst() {
 	fix := func(terms []lp.Term, value float64) {
 		m.lp.Fix(terms[0].Var, math.Round(value/terms[0].Coefficient*1e9)/1e9)
 	}
-	for i := range m.deals {
+	open := func(at time.Time) bool { return !m.ask.free.IsZero() && !at.Before(m.ask.free) }
+	for i, d := range m.deals {
+		if open(d.start) {
+			continue
+		}
 		fix(m.sign[i], math.Round(m.ask.hold.Sign[i]))
 		if m.size[i][0].Var != m.sign[i][0].Var {
 			fix(m.size[i], m.ask.hold.Size[i])
 		}
 	}
 	for i, b := range m.buys {
-		m.lp.Fix(b.v, m.ask.hold.Buy[i])
+		if !open(m.Periods[b.period].From) {
+			m.lp.Fix(b.v, m.ask.hold.Buy[i])
+		}
 	}
 	for i, b := range m.ports {
-		m.lp.Fix(b.v, math.Round(m.ask.hold.Port[i]))
+		if !open(m.Periods[b.period].From) {
+			m.lp.Fix(b.v, math.Round(m.ask.hold.Port[i]))
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -29,8 +30,15 @@ type Outcome struct {
 // a nil first stage lets everything answer: the clairvoyant. What must hold may
 // break at a price, so that there is always an outcome.
 func Play(ctx context.Context, solver lp.Solver, p *Problem, hold *plan.FirstStage, f Future, only []string, o Options) (Outcome, error) {
+	return Replay(ctx, solver, p, hold, f, time.Time{}, only, o)
+}
+
+// Replay is Play where the buyer plans again on a day: what is signed, bought or
+// ported from then on is decided knowing what the future has shown by then,
+// taken to persist. A zero day plans no more.
+func Replay(ctx context.Context, solver lp.Solver, p *Problem, hold *plan.FirstStage, f Future, again time.Time, only []string, o Options) (Outcome, error) {
 	one := p.future(f.Name, 1, f.Effects)
-	a, err := p.ask(ctx, solver, question{futures: []future{one}, hold: (*decided)(hold), soft: true, avoid: othersThan(only)}, o)
+	a, err := p.ask(ctx, solver, question{futures: []future{one}, hold: (*decided)(hold), free: again, soft: true, avoid: othersThan(only)}, o)
 	if err != nil {
 		return Outcome{}, err
 	}

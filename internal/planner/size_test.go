@@ -3,9 +3,12 @@
 package planner_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +29,7 @@ func TestPlannerSize(t *testing.T) {
 		t.Skip("run by make bench-planner-size")
 	}
 	var out strings.Builder
+	var curves []gapCurve
 	for _, c := range []struct {
 		name   string
 		b      buyer
@@ -37,10 +41,14 @@ func TestPlannerSize(t *testing.T) {
 		fmt.Fprintf(&out, "%s\n", c.name)
 		started, before := time.Now(), worked()
 		last := ""
+		curve := gapCurve{name: c.name}
 		progress := func(p lp.Progress) {
 			if line := fmt.Sprintf("gap %.2f%%", 100*p.Gap); line != last {
 				fmt.Fprintf(&out, "  %6.1f s  %6.1f s of CPU  %s\n", time.Since(started).Seconds(), worked()-before, line)
 				last = line
+			}
+			if !math.IsInf(p.Gap, 0) {
+				curve.points = append(curve.points, [2]float64{time.Since(started).Seconds(), 100 * p.Gap})
 			}
 		}
 		made, err := planner.Solve(t.Context(), solver(t), problem(t, c.b.yaml()), planner.Options{Gap: c.target, TimeLimit: 5 * time.Minute, Progress: progress, Each: atOnce})
@@ -50,13 +58,58 @@ func TestPlannerSize(t *testing.T) {
 		}
 		fmt.Fprintf(&out, "  %6.1f s  %6.1f s of CPU  plan written: gap %.2f%%, billing differs by %+.3f%%; one future has %d columns and %d rows; %s\n\n",
 			time.Since(started).Seconds(), worked()-before, 100*made.Quality.Gap, 100*made.Quality.Difference, made.Quality.Variables, made.Quality.Rows, peak())
-		if err := os.WriteFile(*sizeOut, []byte(out.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		curve.end = time.Since(started).Seconds()
+		curves = append(curves, curve)
 	}
-	if err := os.WriteFile(*sizeOut, []byte(out.String()), 0o644); err != nil {
+	picture := filepath.Join(filepath.Dir(*sizeOut), "planner-gap.svg")
+	if err := errors.Join(os.WriteFile(*sizeOut, []byte(out.String()), 0o644), os.WriteFile(picture, []byte(gapPicture(curves)), 0o644)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// gapCurve is how the gap, in percent, fell with time, in seconds.
+type gapCurve struct {
+	name   string
+	points [][2]float64
+	end    float64
+}
+
+// gapPicture draws gap against time; gaps beyond ten percent at its upper edge.
+func gapPicture(curves []gapCurve) string {
+	const width, height, left, bottom, top = 860.0, 300.0, 60.0, 40.0, 10.0
+	const most = 10.0 // percent
+	longest := 1.0
+	for _, c := range curves {
+		longest = math.Max(longest, c.end)
+	}
+	x := func(seconds float64) float64 { return left + (width-left-20)*seconds/longest }
+	y := func(gap float64) float64 { return height - bottom - (height-bottom-top)*math.Min(gap, most)/most }
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" font-family="sans-serif" font-size="12"><rect width="100%%" height="100%%" fill="#fff"/>`+"\n", width, height)
+	for gap := 0.0; gap <= most; gap += 2 {
+		fmt.Fprintf(&b, `<line x1="%g" x2="%g" y1="%.1f" y2="%.1f" stroke="#ddd"/><text x="%g" y="%.1f" text-anchor="end">%g%%</text>`+"\n", left, width-20, y(gap), y(gap), left-6, y(gap)+4, gap)
+	}
+	for k := range 6 {
+		seconds := longest * float64(k) / 5
+		fmt.Fprintf(&b, `<text x="%.1f" y="%g" text-anchor="middle">%.0f s</text>`+"\n", x(seconds), height-bottom+18, seconds)
+	}
+	for i, c := range curves {
+		colour := []string{"#0072b2", "#d55e00", "#009e73"}[i%3]
+		var path strings.Builder
+		for k, p := range c.points {
+			if k == 0 {
+				fmt.Fprintf(&path, "M%.1f %.1f", x(p[0]), y(p[1]))
+			} else {
+				fmt.Fprintf(&path, " H%.1f V%.1f", x(p[0]), y(p[1]))
+			}
+		}
+		if len(c.points) > 0 {
+			fmt.Fprintf(&path, " H%.1f", x(c.end))
+		}
+		fmt.Fprintf(&b, `<path d="%s" fill="none" stroke="%s" stroke-width="2"/><text x="%g" y="%g" fill="%s">%s</text>`+"\n", path.String(), colour, left+120, top+22+18*float64(i), colour, c.name)
+	}
+	b.WriteString("</svg>\n")
+	return b.String()
 }
 
 // atOnce works on two futures at a time, as yard does.
