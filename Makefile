@@ -104,3 +104,7 @@ bench-planner-size: ## plans of the size of a large lab: gap against time, into 
 .PHONY: deals
 deals: ## the figures of docs/deals.md, into docs/deals/
 	sh examples/deals/figures.sh
+
+.PHONY: e2e-slurm
+e2e-slurm: ## yard on a real Slurm of four nodes: gang, preemption, time limit, lost nodes, accounting (root; packages of .ci/run)
+	$(GO) test -count=1 -timeout 30m -v ./e2e/slurm -e2e

@@ -164,16 +164,16 @@ func (s ending) stopReason() string {
 func (s ending) taken() string {
 	switch s.job.State {
 	case "PREEMPTED":
-		return "preempted by another job"
+		return "another job took its nodes"
 	case "TIMEOUT", "DEADLINE":
-		return "ended by the job's time limit"
+		return "the job's time limit"
 	case "NODE_FAIL":
 		return "a node failed"
 	case "BOOT_FAIL":
 		return "a node could not be booted"
 	}
 	if s.hasCause && s.cause.Cause == causeTold && s.job.State != "CANCELLED" {
-		return "ended because the job's time limit was near"
+		return "the job's time limit was near"
 	}
 	// A rank that ends by SIGTERM got it from Slurm, at the same time as its agent.
 	if first, failed := s.failure(); failed && first.ExitCode != codeTermed || s.hasCause && s.cause.Cause == causeFailed && s.cause.Code != codeTermed {
@@ -183,7 +183,7 @@ func (s ending) taken() string {
 	// as far as Slurm is concerned: its agents know that they were told to.
 	told := slices.ContainsFunc(s.reports, func(r agent.Report) bool { return r.Stopped })
 	if told && s.job.State != "CANCELLED" && s.job.ID != "" {
-		return "told to leave by Slurm: preempted, or its nodes are drained"
+		return "Slurm told it to leave: another job takes its nodes, or they are drained"
 	}
 	return ""
 }

@@ -250,7 +250,7 @@ func (d gangDir) record(status engine.Status) (engine.Status, error) {
 	return recorded, err
 }
 
-// downNodes are those of a list that Slurm holds for down.
+// downNodes are those of a list that Slurm holds for down, or gives no more jobs.
 func (e *Engine) downNodes(ctx context.Context, list string) ([]string, error) {
 	if list == "" {
 		return nil, nil
@@ -262,7 +262,8 @@ func (e *Engine) downNodes(ctx context.Context, list string) ([]string, error) {
 	var down []string
 	for line := range strings.Lines(out) {
 		name, state, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if (strings.HasPrefix(state, "down") || strings.HasPrefix(state, "fail") || strings.HasSuffix(state, "*")) && !slices.Contains(down, name) {
+		bad := strings.HasSuffix(state, "*") || slices.ContainsFunc([]string{"down", "fail", "drain"}, func(is string) bool { return strings.HasPrefix(state, is) })
+		if bad && !slices.Contains(down, name) {
 			down = append(down, name)
 		}
 	}

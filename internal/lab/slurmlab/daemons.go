@@ -249,7 +249,8 @@ func processes() []process {
 	return found
 }
 
-// Strays lists the processes that the lab's daemons started and that still run.
+// Strays lists the processes of the nodes that still run, but for slurmd: keepers
+// of steps and what they started.
 func (l *Lab) Strays() []int {
 	own := map[int]bool{}
 	for _, d := range l.daemons {
@@ -257,7 +258,7 @@ func (l *Lab) Strays() []int {
 	}
 	var pids []int
 	for _, p := range processes() {
-		if l.of(p) && !own[p.pid] {
+		if l.of(p) && !own[p.pid] && (bytes.Contains(p.environ, []byte(nodeVariable+"=")) || bytes.Contains(p.environ, []byte("SLURMD_NODENAME="))) {
 			pids = append(pids, p.pid)
 		}
 	}
