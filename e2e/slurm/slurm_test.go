@@ -324,7 +324,7 @@ func (w *world) testPreempted(t *testing.T) {
 }
 
 func (w *world) testTimeLimit(t *testing.T) {
-	v := w.awaitSuccess(t, w.submit(t, w.gpt(t, "long", 2, 1500, "lender")))
+	v := w.awaitSuccess(t, w.submit(t, w.gpt(t, "long", 2, 4000, "lender")))
 	t.Logf("%d attempts under a limit of one minute", len(v.Attempts))
 	w.wantResumed(t, v, "time limit")
 }

@@ -213,7 +213,8 @@ func (d gangDir) task(node int) (agent.Task, error) {
 		TermGrace: a.Notice, Scratch: filepath.Join(d.node(node), "scratch"), Port: begin.Port,
 		Checkpoint: filepath.Join(a.Shared, "checkpoints", a.Gang.Run), Shared: true,
 	}
-	if task.Gang.Dir == "" {
+	// The directory of whoever submitted the run is used where the nodes have it.
+	if info, err := os.Stat(task.Gang.Dir); task.Gang.Dir == "" || err != nil || !info.IsDir() {
 		task.Gang.Dir = task.Scratch
 	}
 	return task, nil

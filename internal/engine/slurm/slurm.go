@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -149,14 +150,10 @@ func (e *Engine) accept(ctx context.Context, gang engine.Gang) error {
 	})
 }
 
-// environ is the gang's variables over the site's.
+// environ is the gang's variables, and the site's caches where it sets none.
 func (e *Engine) environ(gang engine.Gang) map[string]string {
 	env := cacheEnviron(e.site.Caches, gang.CacheKey)
-	for _, from := range []map[string]string{e.site.Env, gang.Env} {
-		for name, value := range from {
-			env[name] = value
-		}
-	}
+	maps.Copy(env, gang.Env)
 	return env
 }
 
