@@ -26,6 +26,10 @@ bloblab: ## fetch servers of S3 (a Go module) and Azure Blob (from npm) for the 
 	test -x $(LAB)/bloblab/versitygw || GOBIN=$(LAB)/bloblab $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 	test -d $(LAB)/bloblab/node_modules/azurite || npm install --prefix $(LAB)/bloblab --no-audit --no-fund azurite@3.35.0
 
+.PHONY: e2e-kubernetes
+e2e-kubernetes: kubernetes ## a real cluster of five nodes: a gang trains, a node dies, the run resumes
+	$(GO) test -v -count=1 -timeout 30m -run TestTrain ./e2e/kubernetes -e2e
+
 .PHONY: test
 test: ## run all tests
 	$(GO) test ./...
