@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/big"
 	"math/bits"
+	"sort"
 )
 
 // num is an exact rational number. It stays in two machine words while it
@@ -275,19 +276,23 @@ func share(total int64, weights []num) []int64 {
 		remainders[i] = exact.sub(whole(parts[i]))
 		left -= parts[i]
 	}
+	if left == 0 {
+		return parts
+	}
 	step := int64(1)
 	if left < 0 {
 		step = -1
 	}
-	for ; left != 0; left -= step {
-		best := 0
-		for i := range remainders {
-			if remainders[i].mul(whole(step)).cmp(remainders[best].mul(whole(step))) > 0 {
-				best = i
-			}
-		}
-		parts[best] += step
-		remainders[best] = remainders[best].sub(whole(step))
+	// Less than one is left of each part: none is rounded up twice.
+	order := make([]int, len(weights))
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(i, j int) bool {
+		return remainders[order[i]].mul(whole(step)).cmp(remainders[order[j]].mul(whole(step))) > 0
+	})
+	for _, i := range order[:left*step] {
+		parts[i] += step
 	}
 	return parts
 }

@@ -57,8 +57,18 @@ func TestShareLosesNothing(t *testing.T) {
 			weights[i] = numOf(big.NewRat(rapid.Int64Range(0, 1e9).Draw(t, "w"), rapid.Int64Range(1, 1e6).Draw(t, "d")))
 		}
 		sum := int64(0)
-		for _, part := range share(total, weights) {
+		var of num
+		for _, w := range weights {
+			of = of.add(w)
+		}
+		for i, part := range share(total, weights) {
 			sum += part
+			if of.sign() > 0 {
+				off := whole(part).sub(whole(total).mul(weights[i]).div(of))
+				if off.cmp(whole(1)) >= 0 || off.cmp(whole(-1)) <= 0 {
+					t.Fatalf("part %d of %d is %d, a unit or more off", i, total, part)
+				}
+			}
 		}
 		if sum != total {
 			t.Fatalf("the parts of %d sum to %d", total, sum)

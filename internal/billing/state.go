@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/contract"
+	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
 // Status is where a clause stands at the end of what was billed. Money is in
@@ -276,7 +277,7 @@ func (b *Book) nextDate(c *clause, s *Status) {
 	}
 	if c.MACC != nil {
 		for _, m := range c.MACC.Milestones {
-			consider(m.By.Time, "milestone "+m.Amount.String())
+			consider(m.By.Time, "milestone of "+units.AmountOfRat(m.Amount.Exact(), b.currency).Short())
 		}
 	}
 	if c.Ramp != nil {

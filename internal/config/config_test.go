@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,5 +75,37 @@ func TestTheStateDirectory(t *testing.T) {
 	}
 	if got := stateDir("/flag", get); got != "/flag" {
 		t.Errorf("by flag %s", got)
+	}
+}
+
+// What is read at every look is refused whole where two files have one name.
+func TestNamesInForceAreUnique(t *testing.T) {
+	c := Config{StateDir: t.TempDir()}
+	for dir, text := range map[string]string{
+		c.BudgetsDir():   "kind: Budget\nname: cap\namount: $2\nperiod: year\nthresholds: [{at: 1, do: warn}]\n",
+		c.ContractsDir(): "kind: Contract\nname: cap\ncounterparty: A\nterm: {from: 2026-01-01, to: 2027-01-01}\nclauses:\n  - discount: {percent: 5%}\n",
+	} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"a.yaml", "b.yaml"} {
+			if _, err := c.Budgets(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Contracts(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, ofBudgets := c.Budgets()
+		_, ofContracts := c.Contracts()
+		if err := errors.Join(ofBudgets, ofContracts); err == nil || !strings.Contains(err.Error(), "b.yaml: name: ") || !strings.Contains(err.Error(), "is also in") {
+			t.Errorf("%s: %v", dir, err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -306,7 +307,9 @@ func (l *Loop) enforce(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	l.warn(standings)
+	if err := l.warn(ctx, standings); err != nil && !fault.Is(err, fault.Transient) {
+		return err // a full disk must not keep a budget from draining
+	}
 	for i, attempt := range w.live {
 		run := w.runs[attempt.Run]
 		if attempt.State != fleet.AttemptRunning || run.StopAsked || draining(attempt) {
@@ -323,23 +326,53 @@ func (l *Loop) enforce(ctx context.Context, w world) error {
 	return nil
 }
 
-func (l *Loop) warn(standings []budget.Standing) {
+// toldSetting is where the store keeps the thresholds that were logged, so that
+// a restart logs none again.
+const toldSetting = "budgets.told"
+
+// warn logs each threshold once in a period.
+func (l *Loop) warn(ctx context.Context, standings []budget.Standing) error {
 	l.spending.mu.Lock()
 	defer l.spending.mu.Unlock()
-	for _, s := range standings {
-		reached := s.Reached()
+	s := &l.spending
+	if s.told == nil {
+		if err := l.Store.View(ctx, s.recall); err != nil {
+			return err
+		}
+	}
+	told := map[string]bool{} // of the periods under way alone
+	news := false
+	for _, standing := range standings {
+		period := standing.Budget.Name + " " + standing.From.Format(time.RFC3339) + " "
+		for key := range s.told {
+			if strings.HasPrefix(key, period) {
+				told[key] = true
+			}
+		}
+		reached := standing.Reached()
 		if reached == nil {
 			continue
 		}
-		key := s.Budget.Name + " " + reached.At.String() + " " + s.From.String()
-		if l.spending.told == nil {
-			l.spending.told = map[string]bool{}
-		}
-		if !l.spending.told[key] {
-			l.spending.told[key] = true
-			l.Log.Warn("budget threshold reached", "budget", s.Budget.Name, "at", reached.At.String(), "does", reached.Do, "why", s.String())
+		if key := period + reached.At.String(); !told[key] {
+			told[key], news = true, true
+			l.Log.Warn("budget threshold reached", "budget", standing.Budget.Name, "at", reached.At.String(), "does", reached.Do, "why", standing.String())
 		}
 	}
+	if s.told = told; !news {
+		return nil
+	}
+	keys := slices.Sorted(maps.Keys(told))
+	return l.Store.Update(ctx, func(tx store.Tx) error { return tx.PutSetting(toldSetting, strings.Join(keys, "\n")) })
+}
+
+// recall reads which thresholds were logged.
+func (s *spending) recall(tx store.Tx) error {
+	text, err := tx.Setting(toldSetting)
+	s.told = map[string]bool{}
+	for _, key := range strings.Split(text, "\n") {
+		s.told[key] = true
+	}
+	return err
 }
 
 // drain records that a budget, or the attempt's site, ends it.

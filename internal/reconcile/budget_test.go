@@ -135,6 +135,13 @@ func TestAThresholdIsLoggedOnce(t *testing.T) {
 		if n := strings.Count(log.String(), "budget threshold reached"); n != 4 {
 			t.Errorf("%d warnings in two days, want 4", n)
 		}
+		r.restart()
+		r.limit("$2.46", "", "{at: 50%, do: warn}", "{at: 100%, do: warn}")
+		r.loop.Log = slog.New(slog.NewTextHandler(&log, nil))
+		r.pass(time.Minute)
+		if n := strings.Count(log.String(), "budget threshold reached"); n != 4 {
+			t.Errorf("%d warnings after a restart, want none again", n-4)
+		}
 	})
 }
 
@@ -217,7 +224,7 @@ func TestABudgetCountsChargesForUseThatIsBilled(t *testing.T) {
 				From: now.Add(-time.Hour), To: now, Cost: units.Amount{Micros: billed, Currency: units.USD}, Effective: effective,
 			}
 		}
-		r.store.state.marks = ledger.Marks{units.USD: {To: now, Through: int64(len(r.store.state.entries))}}.String()
+		r.store.state.settings[ledger.MarksSetting] = ledger.Marks{units.USD: {To: now, Through: int64(len(r.store.state.entries))}}.String()
 		for _, e := range []ledger.Entry{
 			charge(ledger.Purchase, "local", 90_000_000, 0), charge(ledger.Amortisation, "local", 0, 1_500_000),
 			charge(ledger.Unused, "local", 0, 500_000), charge(ledger.Charged, "aws", 7_000_000, 7_000_000), charge(ledger.Withheld, "local", 5_000_000, 5_000_000),

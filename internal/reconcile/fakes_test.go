@@ -25,7 +25,7 @@ type memory struct {
 	decisions map[string][]fleet.Decision
 	entries   []ledger.Entry
 	quotas    map[string]int
-	marks     string // the only setting that the loop reads
+	settings  map[string]string
 	sites     map[string]fleet.Site
 	blobs     map[string][]byte
 }
@@ -33,7 +33,7 @@ type memory struct {
 func (m memory) clone() memory {
 	c := memory{
 		maps.Clone(m.runs), map[string][]fleet.Attempt{}, map[string][]fleet.Decision{}, slices.Clone(m.entries), maps.Clone(m.quotas),
-		m.marks, maps.Clone(m.sites), maps.Clone(m.blobs),
+		maps.Clone(m.settings), maps.Clone(m.sites), maps.Clone(m.blobs),
 	}
 	for id, list := range m.attempts {
 		c.attempts[id] = slices.Clone(list)
@@ -53,7 +53,7 @@ type memStore struct {
 }
 
 func newMemStore() *memStore {
-	return &memStore{state: memory{map[string]fleet.Run{}, nil, nil, nil, map[string]int{}, "", map[string]fleet.Site{}, map[string][]byte{}}.clone()}
+	return &memStore{state: memory{map[string]fleet.Run{}, nil, nil, nil, map[string]int{}, map[string]string{}, map[string]fleet.Site{}, map[string][]byte{}}.clone()}
 }
 
 func (s *memStore) Update(_ context.Context, fn func(store.Tx) error) error {
@@ -85,7 +85,9 @@ type memTx struct {
 	*memory
 }
 
-func (t *memTx) Setting(string) (string, error) { return t.marks, nil }
+func (t *memTx) Setting(name string) (string, error) { return t.settings[name], nil }
+
+func (t *memTx) PutSetting(name, value string) error { t.settings[name] = value; return nil }
 
 func (t *memTx) PutRun(run fleet.Run) error { t.runs[run.ID] = run; return nil }
 

@@ -42,9 +42,9 @@ type Options struct {
 
 // The points at which a crash is of interest.
 const (
-	pointAppending = "settle:appending" // some charges of a transaction are appended
-	pointAppended  = "settle:appended"  // all are, and nothing is committed
-	pointSettled   = "settle:settled"   // committed
+	pointAppending = "settle.appending" // some charges of a transaction are appended
+	pointAppended  = "settle.appended"  // all are, and nothing is committed
+	pointSettled   = "settle.settled"   // committed
 )
 
 // CrashPoints lists the points that Crash is called at.
@@ -53,7 +53,8 @@ func CrashPoints() []string { return []string{pointAppending, pointAppended, poi
 // Settler bills the ledger of a store. Its methods are safe for concurrent use.
 type Settler struct {
 	Options
-	pass sync.Mutex // passes never overlap
+	enough int        // charges, after which a transaction bills no further day
+	pass   sync.Mutex // passes never overlap
 
 	told sync.Mutex
 	last string // the failure that was logged last
@@ -63,8 +64,9 @@ const (
 	// late is how long after an hour its use is taken to be booked; what comes
 	// later restates the bill.
 	late = 5 * time.Minute
-	// chunk bounds what one transaction bills for the first time.
-	chunk = 24 * time.Hour
+	// manyCharges are as many as a transaction books before it leaves further
+	// days to the next.
+	manyCharges = 20_000
 	// restatedNote explains corrections in the ledger.
 	restatedNote = "restated: use or contracts changed after it was billed"
 )
@@ -77,7 +79,7 @@ func New(options Options) *Settler {
 	if options.Settled == nil {
 		options.Settled = func() {}
 	}
-	return &Settler{Options: options}
+	return &Settler{Options: options, enough: manyCharges}
 }
 
 // Refresh settles, for who is about to read the ledger. A failure is logged,
@@ -166,7 +168,7 @@ func marksIn(tx store.Tx) (ledger.Marks, error) {
 	return ledger.ParseMarks(text)
 }
 
-// step bills at most one chunk more and reports whether it did anything.
+// step is one transaction; it reports whether it did anything.
 func (s *Settler) step(ctx context.Context, currency units.Currency, contracts []*contract.Contract) (bool, error) {
 	limit := s.Clock().UTC().Add(-late).Truncate(time.Hour)
 	due := false
@@ -226,7 +228,8 @@ type work struct {
 	marks    ledger.Marks
 	mark     ledger.Mark
 	book     *billing.Book
-	changed  map[time.Time]bool
+	changed  map[time.Time]bool // hours whose charges are to be compared
+	booked   int                // charges, so far in this transaction
 }
 
 // headName and dayName are where billing's memory is kept.
@@ -282,8 +285,8 @@ func (w *work) forget() error {
 
 const day24 = 24 * time.Hour
 
-// settle takes in what was metered, restates what is billed, bills a chunk
-// more, and books the difference.
+// settle takes in what was metered, restates what is billed, bills a day more or
+// many quiet ones, and books the differences.
 func (w *work) settle(limit time.Time) error {
 	err := w.tx.Entries(store.EntryFilter{After: w.mark.Through}, func(e ledger.Entry) error {
 		w.mark.Through = e.ID
@@ -295,35 +298,45 @@ func (w *work) settle(limit time.Time) error {
 	if err != nil {
 		return err
 	}
-	note := func(c billing.Charge) { w.changed[c.From] = true }
 	from, billed := w.begin(limit)
+	note := func(c billing.Charge) { w.changed[c.From] = true }
 	if billed.After(from) {
 		w.book.Settle(from, billed, note) // first what came late: it reads no more days than it must
 	}
-	to := billed.Add(chunk)
-	if to.After(limit) {
-		to = limit
+	for ok := true; ok; ok = billed.Before(limit) && w.booked < w.enough {
+		to := latest(billed, earliest(billed.Add(day24), limit))
+		if to.After(billed) {
+			w.book.Settle(from, to, note)
+		}
+		if err := w.book.Err(); err != nil {
+			return err
+		}
+		// Under other contracts an hour may have charges that have no successor.
+		for hour := billed; hour.Before(earliest(to, w.mark.To)); hour = hour.Add(time.Hour) {
+			w.changed[hour] = true
+		}
+		if err := w.amend(); err != nil {
+			return err
+		}
+		billed = to
 	}
-	if to.After(billed) {
-		w.book.Settle(from, to, note)
-	} else {
-		to = billed
-	}
-	if err := w.book.Err(); err != nil {
-		return err
-	}
-	// Under other contracts an hour may have charges that have no successor.
-	for hour := billed; hour.Before(to) && hour.Before(w.mark.To); hour = hour.Add(time.Hour) {
-		w.changed[hour] = true
-	}
-	w.mark.From, w.mark.Billed = from, to
-	if to.After(w.mark.To) {
-		w.mark.To = to
-	}
-	if err := w.amend(); err != nil {
-		return err
-	}
+	w.Crash(pointAppended)
+	w.mark.From, w.mark.Billed, w.mark.To = from, billed, latest(billed, w.mark.To)
 	return w.keep()
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // begin returns the first hour of the bill, and up to where it is billed. The
@@ -363,11 +376,12 @@ func (w *work) amend() error {
 				if _, err := w.tx.AppendEntry(e); err != nil {
 					return err
 				}
+				w.booked++
 				w.Crash(pointAppending)
 			}
 		}
 	}
-	w.Crash(pointAppended)
+	clear(w.changed)
 	return nil
 }
 

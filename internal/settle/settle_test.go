@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/big"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/ledger"
 	"github.com/switchyard-ai/switchyard/internal/store"
+	"github.com/switchyard-ai/switchyard/internal/store/sqlite"
 	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
@@ -165,10 +167,11 @@ type world struct {
 	contracts []*contract.Contract
 	now       time.Time
 	crashAt   int // calls of Crash until the process dies, 0 for never
+	enough    int // charges in a transaction, 0 for as many as always
 }
 
 func (w *world) settler() *Settler {
-	return New(Options{
+	s := New(Options{
 		Store: w.store, Clock: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler), Every: time.Minute,
 		Contracts: func() ([]*contract.Contract, error) { return w.contracts, nil },
 		Crash: func(string) {
@@ -177,6 +180,10 @@ func (w *world) settler() *Settler {
 			}
 		},
 	})
+	if w.enough > 0 {
+		s.enough = w.enough
+	}
+	return s
 }
 
 var errKilled = errors.New("killed")
@@ -269,6 +276,7 @@ func TestTheLedgerIsTheBill(t *testing.T) {
 			w.now = w.now.Add(time.Duration(rapid.IntRange(0, 30*60).Draw(t, "later")) * time.Minute)
 			w.contracts = contractsOf(t, fmt.Sprintf(plan, rapid.SampledFrom(terms).Draw(t, "terms")))
 			w.crashAt = rapid.IntRange(0, 60).Draw(t, "killed after")
+			w.enough = rapid.SampledFrom([]int{0, 1, 40}).Draw(t, "enough")
 			if w.settle(t) && rapid.Bool().Draw(t, "again") {
 				w.settle(t)
 			}
@@ -423,9 +431,45 @@ func TestWithoutContractsNothingChanges(t *testing.T) {
 	}
 }
 
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+// BenchmarkMonth bills a month of 200 attempts, 149,000 entries of use, from an
+// empty bill, and then an hour of late use in the middle of it.
+func BenchmarkMonth(b *testing.B) {
+	for b.Loop() {
+		s, err := sqlite.Open(context.Background(), filepath.Join(b.TempDir(), "state.db"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		meter := func(a fleet.Attempt) {
+			err := s.Update(context.Background(), func(tx store.Tx) error {
+				for _, e := range ledger.UsageEntries(a, "lab", a.Started, a.Ended, a.Ended) {
+					if _, err := tx.AppendEntry(e); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		for i := range 200 {
+			meter(attempt(fmt.Sprintf("run-%d", i), 50, "98.32", start, 31*24*time.Hour))
+		}
+		contracts := contractsOf(b, fmt.Sprintf(plan, "900000000"))[:1]
+		settler := New(Options{Store: s, Clock: func() time.Time { return start.AddDate(0, 0, 31).Add(time.Hour) }, Log: slog.New(slog.DiscardHandler), Every: time.Minute,
+			Contracts: func() ([]*contract.Contract, error) { return contracts, nil }})
+		settle := func(metric string) {
+			begun := time.Now()
+			if err := settler.Settle(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(time.Since(begun).Seconds(), metric)
+		}
+		settle("s-month")
+		meter(attempt("late", 1, "98.32", start.AddDate(0, 0, 15), time.Hour))
+		settle("s-late-hour")
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
-	return b
 }
