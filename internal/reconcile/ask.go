@@ -134,7 +134,7 @@ func (l *Loop) placeable(ctx context.Context, w *workload.Workload) error {
 	if len(obstacles) == 0 {
 		return nil // no pool could be observed now: nothing is known against it
 	}
-	return fault.Newf(fault.NoCapacity, "no connected pool can take it: %s; nothing was started (yard run --wait queues it until one can)", strings.Join(append(obstacles, l.away(ctx)...), "; "))
+	return fault.Newf(fault.NoCapacity, "no connected pool can take it: %s; nothing was started (yard run --wait queues it until one can)", strings.Join(append(obstacles, l.away()...), "; "))
 }
 
 // sameRequest refuses a key that made another run than the one asked for: its

@@ -79,6 +79,8 @@ type Loop struct {
 	swept    time.Time
 	starting bool // a gang was about to begin in the last pass
 	sent     stops
+	looks    map[string]*siteLook // by site; a look may outlast a pass
+	beside   sync.WaitGroup       // looks that go on beside the passes
 	silent   silences
 	weighed  time.Time         // when moves were last looked for
 	drained  atomic.Bool       // a site was told to drain: moves are looked for at once
@@ -105,7 +107,7 @@ func New(options Options) *Loop {
 	if options.Passed == nil {
 		options.Passed = func(Pass) {}
 	}
-	return &Loop{Options: options, kick: make(chan struct{}, 1), copies: copies{now: options.Clock}}
+	return &Loop{Options: options, kick: make(chan struct{}, 1), looks: map[string]*siteLook{}, copies: copies{now: options.Clock}}
 }
 
 // Kick asks for a pass soon. It never blocks.
@@ -119,6 +121,7 @@ func (l *Loop) Kick() {
 // Run passes again and again until ctx ends: at every kick, at every interval,
 // and when a run's rest is over. A pass that fails is logged and tried again.
 func (l *Loop) Run(ctx context.Context) {
+	defer l.beside.Wait()
 	defer l.copies.stop()
 	for {
 		if err := l.Tick(ctx); err != nil && !errors.Is(err, context.Canceled) {

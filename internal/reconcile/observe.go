@@ -17,24 +17,65 @@ import (
 
 // observe looks at every live attempt, and repeats what was asked for but may
 // not have happened: a start after a crash, a stop. What cannot be seen now is
-// left for the next pass. Sites are looked at side by side: one that is away
-// holds up no other.
+// left for the next pass. Sites are looked at side by side; what one that takes
+// long shows is for the pass in which its look ends.
 func (l *Loop) observe(ctx context.Context, w world) []sight {
 	bySite := map[string][]fleet.Attempt{}
 	for _, attempt := range w.live {
 		bySite[attempt.Site] = append(bySite[attempt.Site], attempt)
 	}
-	names := slices.Sorted(maps.Keys(bySite))
-	seen := make([][]sight, len(names))
-	var looking sync.WaitGroup
-	for i, name := range names[min(1, len(names)):] {
-		looking.Go(func() { seen[i+1] = l.observeSite(ctx, w, name, bySite[name]) })
+	for name, live := range bySite {
+		if l.looks[name] != nil {
+			continue // the last look still goes on
+		}
+		look := &siteLook{done: make(chan struct{})}
+		l.looks[name] = look
+		l.beside.Go(func() {
+			defer close(look.done)
+			defer func() { look.panicked = recover() }()
+			look.sights = l.observeSite(ctx, w, name, live)
+		})
 	}
-	if len(names) > 0 {
-		seen[0] = l.observeSite(ctx, w, names[0], bySite[names[0]])
+	timer := time.NewTimer(passPatience)
+	defer timer.Stop()
+	var sights []sight
+	for _, name := range slices.Sorted(maps.Keys(l.looks)) {
+		look := l.looks[name]
+		select {
+		case <-look.done:
+		case <-timer.C:
+			timer.Reset(0) // nor is the next one waited for
+		}
+		if seen, over := look.take(); over {
+			sights = append(sights, seen...)
+			delete(l.looks, name)
+		}
 	}
-	looking.Wait()
-	return slices.Concat(seen...)
+	return sights
+}
+
+// passPatience is how long a pass waits for a site.
+const passPatience = 2 * time.Second
+
+// siteLook is one look at the gangs of a site, which may outlast a pass.
+type siteLook struct {
+	done     chan struct{}
+	sights   []sight // to be read when done
+	panicked any
+}
+
+// take returns what was seen, where the look is over. What broke in it breaks
+// the pass.
+func (s *siteLook) take() ([]sight, bool) {
+	select {
+	case <-s.done:
+		if s.panicked != nil {
+			panic(s.panicked)
+		}
+		return s.sights, true
+	default:
+		return nil, false
+	}
 }
 
 // giveUpAfter is how many looks in a row may fail until the rest of a site's

@@ -63,13 +63,13 @@ func (l *Loop) snapshot(ctx context.Context) (scheduler.Snapshot, error) {
 	if err != nil || len(queue) == 0 {
 		return s, err
 	}
-	s.Pools = l.Pools(ctx)
+	s.Pools = l.poolsSoon(ctx)
 	s.Coming = l.coming(all, s.Live, s.Pools)
 	standings, err := l.Standings(ctx)
 	if err != nil {
 		return s, err
 	}
-	away := l.away(ctx)
+	away := l.away()
 	for _, run := range queue {
 		waiting := l.match(run, earlier[run.ID], s.Pools, s.Now)
 		waiting.RuledOut = append(waiting.RuledOut, away...)

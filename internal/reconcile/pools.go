@@ -34,46 +34,96 @@ func (c *poolCache) of(name string) *sitePools {
 	return c.sites[name]
 }
 
-// sitePools is the last observation of a site. Its lock is held while the site
-// is looked at, so that nobody looks twice.
+// sitePools is the last observation of a site.
 type sitePools struct {
-	mu         sync.Mutex
-	generation int
-	at         time.Time // monotonic
+	look sync.Mutex // held while the site is looked at, so that nobody looks twice
+
+	mu         sync.Mutex // guards the rest
+	generation int        // of the site that was observed
+	at         time.Time  // monotonic; zero before the first observation
 	pools      []fleet.Pool
 	err        error
 }
 
-// Pools returns the priced pools of all sites, by ID. A site that cannot be
-// observed keeps its last pools, marked with its fault.
+// fresh reports whether the last observation is of the site as it is now, and
+// not older than that.
+func (s *sitePools) fresh(place Place, age time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.generation == place.Generation && !s.at.IsZero() && time.Since(s.at) < age
+}
+
+// record keeps an observation. One that failed leaves the pools of before.
+func (s *sitePools) record(place Place, seen []fleet.Pool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.generation != place.Generation || err == nil {
+		s.pools = seen
+	}
+	s.generation, s.at, s.err = place.Generation, time.Now(), err
+}
+
+// Pools returns the priced pools of all sites, by ID, each observed anew where
+// its last observation is old. A site that cannot be observed keeps its last
+// pools, marked with its fault.
 func (l *Loop) Pools(ctx context.Context) []fleet.Pool {
-	places := l.Sites.List()
-	found := make([][]fleet.Pool, len(places))
 	var looking sync.WaitGroup
-	for i, place := range places {
-		looking.Go(func() { found[i], _ = l.SitePools(ctx, place.Name) })
+	for _, place := range l.Sites.List() {
+		looking.Go(func() { _, _ = l.SitePools(ctx, place.Name) }) // its fault marks the pools
 	}
 	looking.Wait()
-	all := slices.Concat(found...)
+	return l.knownPools()
+}
+
+// poolsSoon is Pools for a pass: a site that takes long to answer is looked at
+// beside it, and meanwhile is as it was last.
+func (l *Loop) poolsSoon(ctx context.Context) []fleet.Pool {
+	var looking sync.WaitGroup
+	for _, place := range l.Sites.List() {
+		last := l.pools.of(place.Name)
+		if last.fresh(place, l.PoolsEvery) || !last.look.TryLock() {
+			continue // it is known, or somebody looks
+		}
+		last.look.Unlock()
+		looking.Add(1)
+		l.beside.Go(func() {
+			defer looking.Done()
+			_, _ = l.SitePools(ctx, place.Name)
+		})
+	}
+	waited(&looking, passPatience)
+	return l.knownPools()
+}
+
+// waited waits for a group, but not longer than that.
+func waited(group *sync.WaitGroup, patience time.Duration) {
+	done := make(chan struct{})
+	go func() { group.Wait(); close(done) }() // ends with what it waits for
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+func (l *Loop) knownPools() []fleet.Pool {
+	var all []fleet.Pool
+	for _, place := range l.Sites.List() {
+		pools, _ := l.lastPools(place)
+		all = append(all, pools...)
+	}
 	slices.SortFunc(all, func(a, b fleet.Pool) int { return strings.Compare(a.ID(), b.ID()) })
 	return all
 }
 
-// SitePools returns the priced pools of a site, and why they could not be
-// observed anew where that is so.
-func (l *Loop) SitePools(ctx context.Context, name string) ([]fleet.Pool, error) {
-	place, err := l.Sites.Find(name)
-	if err != nil {
-		return nil, err
-	}
-	last := l.pools.of(name)
+// lastPools returns the priced pools of a site as they were last observed.
+func (l *Loop) lastPools(place Place) ([]fleet.Pool, error) {
+	last := l.pools.of(place.Name)
 	last.mu.Lock()
 	defer last.mu.Unlock()
-	if last.generation != place.Generation {
-		last.generation, last.at, last.pools, last.err = place.Generation, time.Time{}, nil, nil
-	}
-	if last.at.IsZero() || time.Since(last.at) >= l.PoolsEvery {
-		l.observePools(ctx, name, last)
+	if last.generation != place.Generation || last.at.IsZero() {
+		return nil, fault.New(fault.Transient, "it has not answered yet")
 	}
 	pools := make([]fleet.Pool, len(last.pools))
 	for i, pool := range last.pools {
@@ -85,21 +135,37 @@ func (l *Loop) SitePools(ctx context.Context, name string) ([]fleet.Pool, error)
 	return pools, last.err
 }
 
-// away says of each site that never could be observed why not.
-func (l *Loop) away(ctx context.Context) []string {
+// SitePools returns the priced pools of a site, and why they could not be
+// observed anew where that is so.
+func (l *Loop) SitePools(ctx context.Context, name string) ([]fleet.Pool, error) {
+	place, err := l.Sites.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	last := l.pools.of(name)
+	last.look.Lock()
+	defer last.look.Unlock()
+	if !last.fresh(place, l.PoolsEvery) {
+		l.observePools(ctx, place, last)
+	}
+	return l.lastPools(place)
+}
+
+// away says of each site that could never be observed why not.
+func (l *Loop) away() []string {
 	var away []string
 	for _, place := range l.Sites.List() {
-		if pools, err := l.SitePools(ctx, place.Name); err != nil && len(pools) == 0 {
+		if pools, err := l.lastPools(place); err != nil && len(pools) == 0 {
 			away = append(away, fmt.Sprintf("site %s cannot be reached now: %s", place.Name, err))
 		}
 	}
 	return away
 }
 
-func (l *Loop) observePools(ctx context.Context, name string, last *sitePools) {
+func (l *Loop) observePools(ctx context.Context, place Place, last *sitePools) {
 	ctx, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
-	eng, err := l.Sites.Engine(name)
+	eng, err := l.Sites.Engine(place.Name)
 	var seen []fleet.Pool
 	if err == nil {
 		seen, err = eng.Pools(ctx)
@@ -107,11 +173,9 @@ func (l *Loop) observePools(ctx context.Context, name string, last *sitePools) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return // the caller went away: nothing is known of the site
 	}
-	if last.at, last.err = time.Now(), err; err == nil {
-		last.pools = seen
-	}
-	if l.silent.news("pools of "+name, err) {
-		l.Log.Warn("pools cannot be observed", "site", name, "error", err)
+	last.record(place, seen, err)
+	if l.silent.news("pools of "+place.Name, err) {
+		l.Log.Warn("pools cannot be observed", "site", place.Name, "error", err)
 	}
 }
 
@@ -128,12 +192,15 @@ func (l *Loop) dress(pool fleet.Pool, place Place) fleet.Pool {
 
 // pool finds a pool by ID; one that is gone has no capacity.
 func (l *Loop) pool(ctx context.Context, id string) (fleet.Pool, error) {
+	is := func(pool fleet.Pool) bool { return pool.ID() == id }
+	known := l.knownPools()
+	if at := slices.IndexFunc(known, is); at >= 0 {
+		return known[at], nil
+	}
 	site, _, _ := strings.Cut(id, "/")
 	pools, err := l.SitePools(ctx, site)
-	for _, pool := range pools {
-		if pool.ID() == id {
-			return pool, nil
-		}
+	if at := slices.IndexFunc(pools, is); at >= 0 {
+		return pools[at], nil
 	}
 	if err != nil {
 		return fleet.Pool{}, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,11 +39,27 @@ type clusters struct {
 // cluster is a fake engine of a site other than local.
 type cluster struct {
 	*fakeEngine
-	name string
+	name  string
+	hangs atomic.Bool // it answers nothing until the caller gives up
+}
+
+func (c *cluster) hang(ctx context.Context) error {
+	if !c.hangs.Load() {
+		return nil
+	}
+	<-ctx.Done()
+	return fault.Wrap(fault.Transient, ctx.Err(), "no answer")
+}
+
+func (c *cluster) Observe(ctx context.Context, key string) (engine.Status, error) {
+	if err := c.hang(ctx); err != nil {
+		return engine.Status{}, err
+	}
+	return c.fakeEngine.Observe(ctx, key)
 }
 
 func (c *cluster) Pools(ctx context.Context) ([]fleet.Pool, error) {
-	if err := c.fault("pools", ""); err != nil {
+	if err := errors.Join(c.hang(ctx), c.fault("pools", "")); err != nil {
 		return nil, err
 	}
 	pools, err := c.fakeEngine.Pools(ctx)
@@ -57,7 +74,7 @@ func (c *clusters) open(r *rig) func(*site.Site) (engine.Engine, error) {
 			return nil, c.fails
 		}
 		if c.engines[s.Name] == nil {
-			c.engines[s.Name] = &cluster{newFakeEngine(r.now, 1, always(script{takes: time.Hour})), s.Name}
+			c.engines[s.Name] = &cluster{fakeEngine: newFakeEngine(r.now, 1, always(script{takes: time.Hour})), name: s.Name}
 		}
 		return c.engines[s.Name], nil
 	}
@@ -161,6 +178,37 @@ func TestASiteThatIsAwayStopsNothing(t *testing.T) {
 		r.pass(2 * time.Minute)
 		if pools := r.loop.Pools(ctx); len(pools) != 2 || pools[0].Fault != "" {
 			t.Errorf("it is back: %+v", pools)
+		}
+		r.verify()
+	})
+}
+
+// While one site hangs, runs start and end elsewhere at their usual pace; when
+// it answers again, what happened there meanwhile is booked.
+func TestASiteThatHangsHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0, always(script{takes: 10 * time.Second}))
+		c := r.withClusters()
+		r.addLab()
+		there := r.submit("there")
+		r.pass(10 * time.Second)
+		if _, attempts := r.run(there.ID); len(attempts) != 1 || attempts[0].State != fleet.AttemptRunning {
+			t.Fatalf("%+v", attempts)
+		}
+		c.engines["lab"].hangs.Store(true)
+		r.engine.nodes = 1
+		time.Sleep(2 * time.Minute)
+		here := r.submit("here")
+		asked := r.now()
+		r.pass(time.Minute)
+		got, attempts := r.run(here.ID)
+		if got.State != fleet.Succeeded || attempts[0].Started.Sub(asked) > 5*time.Second || got.Ended.Sub(asked) > 20*time.Second {
+			t.Errorf("asked at %s: %+v %+v", asked, got, attempts)
+		}
+		c.engines["lab"].hangs.Store(false)
+		r.pass(2 * time.Hour)
+		if got, _ := r.run(there.ID); got.State != fleet.Succeeded {
+			t.Errorf("%+v", got)
 		}
 		r.verify()
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/store"
 )
 
@@ -42,7 +43,11 @@ func (l *Loop) sweepWhenDue(ctx context.Context) error {
 	if !l.swept.IsZero() && time.Since(l.swept) < l.SweepEvery {
 		return nil
 	}
+	l.poolsSoon(ctx) // so that it is known which sites answer
 	for _, place := range l.Sites.List() {
+		if _, err := l.lastPools(place); err != nil && place.Name != site.Local {
+			continue // it is away, or slow: a later sweep finds it
+		}
 		eng, err := l.Sites.Engine(place.Name)
 		if err != nil {
 			continue // told when it was opened
@@ -59,12 +64,12 @@ func (l *Loop) sweepWhenDue(ctx context.Context) error {
 // ended, and forgets what is past its retention. The engine is asked before
 // the store: an attempt is recorded before it starts, so that every gang in
 // the list that is in order is in the store by then.
-func (l *Loop) sweep(ctx context.Context, site string, eng engine.Engine) error {
+func (l *Loop) sweep(ctx context.Context, name string, eng engine.Engine) error {
 	ctx, cancel := context.WithTimeout(ctx, observeFor)
 	defer cancel()
 	keys, err := eng.List(ctx)
 	if err != nil {
-		l.Log.Warn("gangs cannot be listed", "site", site, "error", err)
+		l.Log.Warn("gangs cannot be listed", "site", name, "error", err)
 		return nil
 	}
 	if len(keys) == 0 {

@@ -35,7 +35,7 @@ func (l *Loop) moveSnapshot(ctx context.Context) (scheduler.MoveSnapshot, error)
 	}
 	s.Snapshot = waiting
 	if s.Pools == nil {
-		s.Pools = l.Pools(ctx)
+		s.Pools = l.poolsSoon(ctx)
 	}
 	runs, err := l.readMovable(ctx, &s)
 	if err != nil || len(runs) == 0 {
