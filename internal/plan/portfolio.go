@@ -20,6 +20,7 @@ type Portfolio struct {
 	Figures       map[string][]Reported `json:"figures,omitempty"`  // written ${name} elsewhere in the file
 	Horizon       Horizon               `json:"horizon" jsonschema:"required"`
 	Demand        []Demand              `json:"demand" jsonschema:"required"`
+	Sites         []Site                `json:"sites,omitempty"` // whose power offers share
 	Offers        []Offer               `json:"offers,omitempty"`
 	Catalog       []Selection           `json:"catalog,omitempty"` // offers of the catalog
 	Purchases     []Purchase            `json:"purchases,omitempty"`
@@ -152,6 +153,14 @@ type Step struct {
 	Value float64          `json:"value"`
 }
 
+// Site is a place whose power is shared by the offers and purchases that name it.
+type Site struct {
+	Name      string  `json:"name" jsonschema:"required"`
+	Megawatts float64 `json:"megawatts,omitempty"`
+	Ramp      []Step  `json:"ramp,omitempty"` // megawatts from dates on, in place of megawatts
+	Source    string  `json:"source,omitempty"`
+}
+
 // Offer is nodes that can be had at a price.
 type Offer struct {
 	Name         string            `json:"name" jsonschema:"required"`
@@ -171,6 +180,7 @@ type Offer struct {
 	From         *contract.Instant `json:"from,omitempty"`
 	To           *contract.Instant `json:"to,omitempty"`
 	Contract     string            `json:"contract,omitempty"` // only under this contract, capacity by its size
+	Site         string            `json:"site,omitempty"`     // whose power its nodes draw: kilowatts says how much
 	Surge        float64           `json:"surge,omitempty"`    // share of the free capacity that can be had at once in an emergency
 	Known        *contract.Instant `json:"known,omitempty"`
 	Source       string            `json:"source,omitempty"`

@@ -23,6 +23,9 @@ func validate(d *spec.Document, p *Portfolio) {
 	for i := range p.Demand {
 		v.demand(fmt.Sprintf("demand[%d]", i), &p.Demand[i])
 	}
+	for i := range p.Sites {
+		v.site(fmt.Sprintf("sites[%d]", i), &p.Sites[i])
+	}
 	for i := range p.Offers {
 		v.offer(fmt.Sprintf("offers[%d]", i), &p.Offers[i])
 	}
@@ -131,9 +134,35 @@ func (v validator) offer(field string, o *Offer) {
 	if absurd(o.Surge) || o.Surge > 1 {
 		v.d.Faultf(field+".surge", "a share between 0 and 1 is needed")
 	}
+	if o.Site != "" && !slices.Contains(v.sites(), o.Site) {
+		v.d.Faultf(field+".site", "unknown site %q%s", o.Site, spec.DidYouMean(o.Site, v.sites()))
+	}
+	if o.Site != "" && !(o.Kilowatts > 0) {
+		v.d.Faultf(field+".kilowatts", "needed where the offer shares the power of a site")
+	}
 	if o.Contract != "" && !v.known(o.Contract) {
 		v.d.Faultf(field+".contract", "unknown contract %q%s", o.Contract, spec.DidYouMean(o.Contract, v.signings()))
 	}
+}
+
+func (v validator) site(field string, s *Site) {
+	v.unique("sites", field+".name", s.Name)
+	if absurd(s.Megawatts) || (s.Megawatts > 0) == (len(s.Ramp) > 0) {
+		v.d.Faultf(field, "one of megawatts and ramp is needed")
+	}
+	for i, step := range s.Ramp {
+		if absurd(step.Value) {
+			v.d.Faultf(fmt.Sprintf("%s.ramp[%d].value", field, i), "power is not negative")
+		}
+	}
+}
+
+func (v validator) sites() []string {
+	var names []string
+	for _, s := range v.p.Sites {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 func (v validator) signings() []string {

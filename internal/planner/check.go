@@ -112,6 +112,7 @@ func (c *checker) checkFuture() error {
 	for t := range c.Periods {
 		c.period = t
 		c.capacity()
+		c.sites()
 		c.placement()
 		c.exclusivity()
 		c.shares()

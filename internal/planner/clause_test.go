@@ -120,6 +120,9 @@ func clauseCases() []clauseCase {
 				"offers: [{name: a, provider: a, chip: H100, price: 1}]\ncontracts: [{contract: c, status: signed}, {contract: d, status: signed}]\n",
 			documents: "---\nkind: Contract\nname: c\ncounterparty: a\nterm: {from: 2026-01-01, to: 2026-03-01}\nclauses: [{take_or_pay: {quantity: 59520, per: month, price: 1, make_up: {expires: 12mo}}}]\n" +
 				"---\nkind: Contract\nname: d\ncounterparty: a\nterm: {from: 2026-02-01, to: 2026-03-01}\nclauses: [{commitment: {period: total, amount: 65000}}]\n"},
+		// Eight of ten nodes find power at the site (0.8 MW at 100 kW); two run at b for 12: 24·(8·10 + 2·12).
+		{name: "power of a site", days: 1, cost: 24 * 104, portfolio: tenNodes +
+			"sites: [{name: hall, megawatts: 0.8}]\noffers:\n- {name: a, provider: a, chip: H100, price: 10, kilowatts: 100, site: hall}\n- {name: c, provider: a, chip: MI300X, price: 11, kilowatts: 100, site: hall}\n- {name: b, provider: b, chip: H100, price: 12}\n"},
 		// What January paid for may be made up in February only: 960 node-hours of it are, and the rest is not rolled on to March.
 		{name: "what is made up expires", horizon: "{from: 2026-01-01, to: 2026-04-01}", cost: 59520 + 59520 + 74400,
 			portfolio: "demand: [{name: work, class: inference, steps: [{from: 2026-01-01, value: 60}, {from: 2026-02-01, value: 90}, {from: 2026-03-01, value: 100}], throughput: {H100: 1}}]\n" +

@@ -97,7 +97,7 @@ func (m *model) countsMoneyShares() bool {
 func (r *recourse) signature(l int) string {
 	o := r.m.offers[r.m.lines[l].offer]
 	var b strings.Builder
-	fmt.Fprint(&b, o.Chips, o.Chipmaker, o.Kilowatts, o.Option)
+	fmt.Fprint(&b, o.Chips, o.Chipmaker, o.Kilowatts, o.Option, o.Site)
 	for d, k := range r.f.terms {
 		if k == nil {
 			continue

@@ -55,6 +55,7 @@ const (
 	rowLink      rowKind = "link"
 	rowDraw      rowKind = "draw"  // usage against what was prepaid
 	rowForce     rowKind = "force" // a signed contract's price in place of list
+	rowSite      rowKind = "site"
 	rowTier      rowKind = "tiers"
 	rowWarrant   rowKind = "warrant"
 )

@@ -117,6 +117,7 @@ func (r *recourse) build() {
 	r.place()
 	r.take()
 	r.capacity()
+	r.sites()
 	r.serve()
 	for d, t := range r.f.terms {
 		if t != nil {

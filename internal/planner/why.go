@@ -275,7 +275,7 @@ func (a *answer) binding(duals []float64) []plan.Binding {
 			order = append(order, f)
 		}
 		s := sums[f]
-		if info.kind == rowCapacity && info.period >= 0 {
+		if (info.kind == rowCapacity || info.kind == rowSite) && info.period >= 0 {
 			days := a.Periods[info.period].Hours() / 24
 			s.nodeDays = math.Max(s.nodeDays, price*a.scale/days/a.weight(info.future, duals)/a.disc[info.period])
 			s.worth += price * a.scale
@@ -290,6 +290,9 @@ func (a *answer) binding(duals []float64) []plan.Binding {
 		s := sums[f]
 		b := plan.Binding{Kind: string(f.kind), Subject: f.subject, Cost: s.worth, Yearly: s.yearly, Unit: "per 1%"}
 		b.Words = a.bindingWords(f, a.yearly(s.yearly), s.nodeDays)
+		if f.kind == rowSite {
+			b.Cost, b.Unit = s.nodeDays, "per megawatt-day"
+		}
 		if f.kind == rowCapacity {
 			b.Cost, b.Unit = s.nodeDays, "per node-day"
 		}
@@ -394,6 +397,8 @@ func (a *answer) bindingWords(f family, worth string, nodeDay float64) string {
 	switch f.kind {
 	case rowCapacity:
 		return fmt.Sprintf("capacity of %s is short: one more node is worth up to %s a day", f.subject, money(nodeDay))
+	case rowSite:
+		return fmt.Sprintf("power of site %s is short: one more megawatt is worth up to %s a day", f.subject, money(nodeDay))
 	case rowCovenant:
 		return fmt.Sprintf("covenant %s binds: one more percent would cost %s", f.subject, worth)
 	case rowFloor, rowTake:
