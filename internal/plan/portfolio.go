@@ -138,14 +138,22 @@ type Demand struct {
 	Source     string             `json:"source,omitempty"`
 }
 
-// Estimate asks the estimator for tokens per chip-hour of a training.
+// Estimate asks the estimator for tokens per chip-hour: of a training (sequence,
+// batch and chips), or of a service that keeps its SLO (input and output).
 type Estimate struct {
-	Model    string  `json:"model" jsonschema:"required"`    // a preset
-	Sequence int     `json:"sequence" jsonschema:"required"` // tokens
-	Batch    int     `json:"batch" jsonschema:"required"`    // sequences per step
-	Chips    int     `json:"chips" jsonschema:"required"`    // in one gang
-	Tokens   float64 `json:"tokens,omitempty"`               // tokens in one unit of work; 1 where absent
+	Model    string         `json:"model" jsonschema:"required"` // a preset
+	Sequence int            `json:"sequence,omitempty"`          // tokens
+	Batch    int            `json:"batch,omitempty"`             // sequences per step
+	Chips    int            `json:"chips,omitempty"`             // in one gang
+	Input    int            `json:"input,omitempty"`             // tokens of a request
+	Output   int            `json:"output,omitempty"`
+	TTFT     units.Duration `json:"ttft,omitempty"`   // to the first token, 95th percentile; no matter where absent
+	TPOT     units.Duration `json:"tpot,omitempty"`   // per further token, 95th percentile; no matter where absent
+	Tokens   float64        `json:"tokens,omitempty"` // tokens (input and output) in one unit of work; 1 where absent
 }
+
+// Serves reports whether it is about a service.
+func (e Estimate) Serves() bool { return e.Output > 0 }
 
 // Step is a value from a date on.
 type Step struct {

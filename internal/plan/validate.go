@@ -113,6 +113,12 @@ func (v validator) demand(field string, w *Demand) {
 	if len(w.Throughput) == 0 && w.Estimate == nil {
 		v.d.Faultf(field+".throughput", "how much work a chip does in an hour is needed, or estimate")
 	}
+	if e := w.Estimate; e != nil && e.Serves() == (e.Sequence > 0 || e.Batch > 0 || e.Chips > 0) {
+		v.d.Faultf(field+".estimate", "a training needs sequence, batch and chips, a service input and output")
+	}
+	if e := w.Estimate; e != nil && !e.Serves() && (e.Sequence <= 0 || e.Batch <= 0 || e.Chips <= 0) {
+		v.d.Faultf(field+".estimate", "a training needs sequence, batch and chips")
+	}
 	for chip, rate := range w.Throughput {
 		if absurd(rate) {
 			v.d.Faultf(field+".throughput."+chip, "%g: work per chip-hour is not negative", rate)
