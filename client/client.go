@@ -118,6 +118,12 @@ func (c *Client) History(ctx context.Context, id string) ([]v1.Point, error) {
 	return out.Points, err
 }
 
+// Checkpoints lists the checkpoints of a run.
+func (c *Client) Checkpoints(ctx context.Context, id string) (out v1.CheckpointList, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/runs/"+url.PathEscape(id)+"/checkpoints", nil, nil, &out)
+	return out, err
+}
+
 // Queue lists the runs that wait, next first, and why.
 func (c *Client) Queue(ctx context.Context) ([]v1.Waiting, error) {
 	var out v1.Queue

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Entry is a checkpoint in a run's checkpoint directory.
@@ -93,4 +94,20 @@ func walk(dir string, e Entry) ([]File, error) {
 	})
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return files, err
+}
+
+// Measure is the size of an entry in bytes, and when it was written last.
+func Measure(dir string, e Entry) (size int64, written time.Time, err error) {
+	files, err := walk(dir, e)
+	if err != nil {
+		return 0, written, err
+	}
+	for _, f := range files {
+		size += f.Size
+	}
+	info, err := os.Stat(filepath.Join(dir, e.Name))
+	if err != nil {
+		return 0, written, err
+	}
+	return size, info.ModTime().UTC(), nil
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/switchyard-ai/switchyard/internal/engine/whole"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 )
@@ -362,7 +364,7 @@ func (k *Keeper) sendOne(ctx context.Context, e Entry) error {
 	k.mu.Lock()
 	k.stored, k.said = e.Step, ""
 	k.mu.Unlock()
-	k.note(fmt.Sprintf("checkpoint %s is in %s (%d bytes sent in %s)", e.Name, k.store, sent, time.Since(began).Round(time.Millisecond)))
+	k.note(fmt.Sprintf("checkpoint %s is in %s (%s sent in %s)", e.Name, k.store, humanize.IBytes(uint64(sent)), time.Since(began).Round(time.Millisecond)))
 	if k.lead() {
 		return k.complain(k.store.Prune(ctx, k.task.Epoch, k.task.Keep))
 	}

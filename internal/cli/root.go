@@ -132,7 +132,7 @@ func (a *app) commandGroups() []commandGroup {
 			a.quoteCommand(), a.estimateCommand(), a.offersCommand(), a.chipsCommand(), a.modelsCommand(),
 		}},
 		{"run", "Run, watch and recover:", []*cobra.Command{
-			a.runCommand(), a.runsCommand(), a.logsCommand(), a.stopCommand(), a.moveCommand(), a.qualifyCommand(), a.queueCommand(), a.quotaCommand(), a.sitesCommand(), a.upCommand(),
+			a.runCommand(), a.runsCommand(), a.logsCommand(), a.stopCommand(), a.checkpointsCommand(), a.moveCommand(), a.qualifyCommand(), a.queueCommand(), a.quotaCommand(), a.sitesCommand(), a.upCommand(),
 		}},
 		{"money", "What it cost, what was signed, what to sign:", []*cobra.Command{
 			a.ledgerCommand(), a.billCommand(), a.contractsCommand(), a.burnCommand(), a.budgetsCommand(), a.planCommand(), a.stressCommand(), a.leverageCommand(),

@@ -36,6 +36,8 @@ type Config struct {
 	Retention time.Duration // how long logs of ended attempts are kept
 	Idle      time.Duration // after which a background yard with no live run ends
 	Interval  time.Duration // between passes of the control plane
+
+	Checkpoints string // URL of the store for sites that name none; "" for none
 }
 
 // Flags is what the command line sets; empty fields are not set.
@@ -55,6 +57,8 @@ type file struct {
 	Retention units.Duration `json:"retention"`
 	Idle      units.Duration `json:"idle"`
 	Interval  units.Duration `json:"interval"`
+
+	Checkpoints string `json:"checkpoints"`
 }
 
 func defaults() Config {
@@ -146,6 +150,7 @@ func (l *loader) readFile(path string) error {
 	}{
 		"server": {f.Server, l.server}, "token": {f.Token, l.token},
 		"listen": {f.Listen, l.listen}, "local_rate": {f.LocalRate, l.localRate},
+		"checkpoints": {f.Checkpoints, l.checkpoints},
 	} {
 		if setting.value == "" || !document.Has(field) {
 			continue

@@ -117,7 +117,7 @@ func (d *Daemon) open(ctx context.Context) error {
 	d.loop = reconcile.New(reconcile.Options{
 		Store: d.store, Sites: d.sites, Clock: clock.System, Log: d.options.Log,
 		Policy: d.policy(), Parse: d.parse, Secret: secretsIn(filepath.Join(dir, "secrets")),
-		Price: pricer(d.options.Config.LocalRate, offers), Random: random, Checkpoints: checkpoints,
+		Price: pricer(d.options.Config.LocalRate, offers), Random: random, Checkpoints: checkpoints, CheckpointStore: d.options.Config.Checkpoints,
 		Merit: meritIn(market), Budgets: d.options.Config.Budgets,
 		Interval: d.options.Config.Interval, SweepEvery: sweepEvery, PoolsEvery: poolsEvery,
 		Crash: crasher(os.Getenv(crashVariable)), Passed: metrics.Passed, Copy: copier(d.options.Log),

@@ -23,6 +23,7 @@ func (s *server) routeRuns(api huma.API) {
 	route(api, http.MethodGet, "/v1/runs/{id}", "get-run", "A run with its attempts, decisions and cost", s.getRun)
 	route(api, http.MethodPost, "/v1/runs/{id}/stop", "stop-run", "Ask a run to end", s.stopRun)
 	route(api, http.MethodGet, "/v1/runs/{id}/history", "run-history", "The progress that a run reported, oldest first", s.history)
+	route(api, http.MethodGet, "/v1/runs/{id}/checkpoints", "run-checkpoints", "The checkpoints of a run, in every place where its attempts kept them", s.checkpoints)
 	route(api, http.MethodGet, "/v1/queue", "queue", "The runs that wait, next first, and why", s.queue)
 }
 
