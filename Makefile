@@ -105,6 +105,10 @@ bench-planner: ## the planner against what people do now, into docs/planner-benc
 bench-planner-size: ## plans of the size of a large lab: gap against time, into docs/planner-size.txt
 	$(GO) test -count=1 -timeout 90m -run TestPlannerSize ./internal/planner -planner.size $(CURDIR)/docs/planner-size.txt
 
+.PHONY: bench-reconcile
+bench-reconcile: ## the control plane at 5,000 live runs: share of a core, resident memory
+	$(GO) test -count=1 -v -run TestReconcileAtScale ./internal/daemon -scale 60s
+
 .PHONY: deals
 deals: ## the figures of docs/deals.md, into docs/deals/
 	sh examples/deals/figures.sh

@@ -2,6 +2,7 @@ package chip
 
 import (
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -12,11 +13,8 @@ import (
 // leading name of the chipmaker do not matter: "NVIDIA H100-SXM5", "h100 sxm5"
 // and "H100" are one. An unknown name is fault.NotFound and says what is near.
 func Find(name string) (*Chip, error) {
-	key := normal(name)
-	for _, c := range parsed() {
-		if c.answersTo(key) {
-			return c, nil
-		}
+	if c := byName()[normal(name)]; c != nil {
+		return c, nil
 	}
 	return nil, fault.Newf(fault.NotFound, "unknown chip %q%s", clip(name), spec.DidYouMean(name, IDs()))
 }
@@ -31,20 +29,19 @@ func IDs() []string {
 	return ids
 }
 
-func (c *Chip) answersTo(key string) bool {
-	if key == "" {
-		return false
-	}
-	if key == normal(c.ID) || key == normal(c.Name) {
-		return true
-	}
-	for _, alias := range c.Aliases {
-		if key == normal(alias) {
-			return true
+// byName finds chips by the normal form of each name that they answer to; the
+// first chip of a name has it.
+var byName = sync.OnceValue(func() map[string]*Chip {
+	chips := map[string]*Chip{}
+	for _, c := range parsed() {
+		for _, name := range append([]string{c.ID, c.Name}, c.Aliases...) {
+			if key := normal(name); key != "" && chips[key] == nil {
+				chips[key] = c
+			}
 		}
 	}
-	return false
-}
+	return chips
+})
 
 // normal reduces a name to lower-case letters and digits without its chipmaker.
 func normal(name string) string {

@@ -88,6 +88,7 @@ type Loop struct {
 	models   qualified
 	watch    watchdog
 	copies   copies
+	merits   merits
 }
 
 // New returns a loop that does nothing until Run or Tick.

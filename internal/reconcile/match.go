@@ -46,6 +46,7 @@ func (l *Loop) workload(run fleet.Run) (*workload.Workload, error) {
 
 // forget drops what is kept in memory of runs that are no longer live.
 func (l *Loop) forget(live map[string]fleet.Run) {
+	l.merits.forget(live)
 	l.parsed.mu.Lock()
 	defer l.parsed.mu.Unlock()
 	for id := range l.parsed.byRun {
@@ -112,7 +113,7 @@ func (l *Loop) match(run fleet.Run, earlier []fleet.Attempt, pools []fleet.Pool,
 	}
 	var options []option
 	for _, pool := range pools {
-		best, known := l.Merit(w, pool)
+		best, known := l.merit(run, w, pool)
 		if known = known && !pool.Unpriced; !known {
 			best = scheduler.Prospect{}
 		}

@@ -41,7 +41,7 @@ func (l *Loop) moveWhenDue(ctx context.Context, w world) error {
 	if len(w.live) == 0 || (!asked && !l.weighed.IsZero() && time.Since(l.weighed) < l.MovesEvery) {
 		return nil
 	}
-	snapshot, err := l.moveSnapshot(ctx)
+	snapshot, err := l.moveSnapshot(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (l *Loop) AskMove(ctx context.Context, request MoveRequest) (*scheduler.Mov
 	case !movable(run, attempts):
 		return nil, nil, fault.Newf(fault.Conflict, "run %s is %s and no attempt of it runs: it goes where there is room first", run.ID, run.State)
 	}
-	snapshot, err := l.moveSnapshot(ctx)
+	snapshot, err := l.moveSnapshot(ctx, run.ID)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -42,6 +42,7 @@ func (l *Loop) record(ctx context.Context, sights []sight, pass *Pass) (freed bo
 	}
 	if slices.ContainsFunc(done, func(o outcome) bool { return o.qualification != nil }) {
 		l.models.stale()
+		l.merits.stale()
 	}
 	for _, o := range done {
 		l.Crash(o.change.after())
@@ -110,8 +111,10 @@ func (l *Loop) apply(tx store.Tx, s sight) (outcome, error) {
 	if err := tx.PutAttempt(o.attempt); err != nil {
 		return o, err
 	}
-	if err := tx.PutRun(o.run); err != nil {
-		return o, err
+	if o.change != changeProgress && o.change != changeMetered { // those leave the run as it is
+		if err := tx.PutRun(o.run); err != nil {
+			return o, err
+		}
 	}
 	if o.decision != nil {
 		if err := tx.AppendDecision(*o.decision); err != nil {

@@ -25,8 +25,9 @@ const (
 	movesOver = 24 * time.Hour // in which moves for money are counted
 )
 
-// moveSnapshot is all that the scheduler looks at to move runs.
-func (l *Loop) moveSnapshot(ctx context.Context) (scheduler.MoveSnapshot, error) {
+// moveSnapshot is all that the scheduler looks at to move runs: those that may
+// or must move now, or one that somebody asks about.
+func (l *Loop) moveSnapshot(ctx context.Context, asked string) (scheduler.MoveSnapshot, error) {
 	s := scheduler.MoveSnapshot{Policy: l.Policy.Moves}
 	s.Policy.Grace = l.Policy.Grace
 	waiting, err := l.snapshot(ctx)
@@ -46,7 +47,28 @@ func (l *Loop) moveSnapshot(ctx context.Context) (scheduler.MoveSnapshot, error)
 		return s, err
 	}
 	for _, m := range runs {
-		s.Runs = append(s.Runs, l.weighable(m, s, standings))
+		if asked != "" && m.Run.ID != asked {
+			continue
+		}
+		w, err := l.workload(m.Run)
+		if err != nil {
+			continue // it stays: what it needs is not known
+		}
+		pace := paceOf(w, m.Attempt)
+		if pace.step > 0 && pace.left > 0 {
+			m.Left, m.LeftKnown = pace.times(pace.left), true
+		}
+		m.Lost = pace.times(pace.lost)
+		here, _ := findPool(s.Pools, m.Attempt.Pool)
+		if asked == "" && !s.Concerns(m, here) {
+			continue
+		}
+		for _, pool := range s.Pools {
+			if pool.ID() != m.Attempt.Pool {
+				m.Places = append(m.Places, l.destination(m, w, here, pool, pace, standings))
+			}
+		}
+		s.Runs = append(s.Runs, m)
 	}
 	return s, nil
 }
@@ -85,26 +107,6 @@ func (l *Loop) readMovable(ctx context.Context, s *scheduler.MoveSnapshot) (runs
 		return nil
 	})
 	return runs, err
-}
-
-// weighable adds to a run how much work it has left, and every other pool.
-func (l *Loop) weighable(m scheduler.Movable, s scheduler.MoveSnapshot, standings []budget.Standing) scheduler.Movable {
-	w, err := l.workload(m.Run)
-	if err != nil {
-		return m // it stays: what it needs is not known
-	}
-	pace := paceOf(w, m.Attempt)
-	if pace.step > 0 && pace.left > 0 {
-		m.Left, m.LeftKnown = pace.times(pace.left), true
-	}
-	m.Lost = pace.times(pace.lost)
-	here, _ := findPool(s.Pools, m.Attempt.Pool)
-	for _, pool := range s.Pools {
-		if pool.ID() != m.Attempt.Pool {
-			m.Places = append(m.Places, l.destination(m, w, here, pool, pace, standings))
-		}
-	}
-	return m
 }
 
 // progress is how fast an attempt goes, and how far it has to.
@@ -154,7 +156,7 @@ func paceOf(w *workload.Workload, a fleet.Attempt) progress {
 // destination is what it takes to go to a pool, or what rules that out.
 func (l *Loop) destination(m scheduler.Movable, w *workload.Workload, here, pool fleet.Pool, pace progress, standings []budget.Standing) scheduler.Destination {
 	d := scheduler.Destination{Pool: pool.ID()}
-	best, known := l.Merit(w, pool)
+	best, known := l.merit(m.Run, w, pool)
 	candidate, obstacle := l.consider(w, pool, best.Nodes)
 	if obstacle != "" {
 		d.RuledOut = append(d.RuledOut, obstacle)
@@ -162,9 +164,11 @@ func (l *Loop) destination(m scheduler.Movable, w *workload.Workload, here, pool
 	}
 	d.Need, d.SetUp = candidate.Need, best.SetUp
 	d.RuledOut = append(d.RuledOut, l.bars(m.Run, m.Attempt, here, pool, w)...)
-	use := l.usesOf(m.Run, []fleet.Pool{pool})(pool.ID())
-	if held := scheduler.Held(standings, use); held != nil {
-		d.RuledOut = append(d.RuledOut, held.String())
+	if len(standings) > 0 {
+		use := l.usesOf(m.Run, []fleet.Pool{pool})(pool.ID())
+		if held := scheduler.Held(standings, use); held != nil {
+			d.RuledOut = append(d.RuledOut, held.String())
+		}
 	}
 	d.Pace = l.pace(m, w, here, pool, pace, best, known)
 	l.travel(&d, m, w, here, pool)
@@ -185,7 +189,7 @@ func (l *Loop) pace(m scheduler.Movable, w *workload.Workload, here, there fleet
 	case !known || best.TokensPerSecond <= 0:
 		return 0
 	}
-	if own, ok := l.Merit(w, here); ok && own.Nodes == m.Attempt.Nodes && own.TokensPerSecond > 0 {
+	if own, ok := l.merit(m.Run, w, here); ok && own.Nodes == m.Attempt.Nodes && own.TokensPerSecond > 0 {
 		return own.TokensPerSecond / best.TokensPerSecond
 	}
 	return seen.tokens / best.TokensPerSecond // 0, unknown, where nothing is seen
@@ -278,7 +282,7 @@ func (l *Loop) coming(runs map[string]fleet.Run, live []fleet.Attempt, pools []f
 		if err != nil || !known {
 			continue
 		}
-		best, _ := l.Merit(w, pool)
+		best, _ := l.merit(run, w, pool)
 		candidate, obstacle := l.consider(w, pool, best.Nodes)
 		if obstacle != "" {
 			continue

@@ -131,6 +131,12 @@ func Moves(s MoveSnapshot) ([]Move, []Stay) {
 	return moves, stays
 }
 
+// Concerns reports whether a run may or must move now, so that it is worth
+// weighing places for it. here is its pool.
+func (s MoveSnapshot) Concerns(m Movable, here fleet.Pool) bool {
+	return s.mustLeave(m, here) != "" || s.mayLeave(m)
+}
+
 // taken is how long before the end of a capacity block EC2 begins to end its
 // instances. Source: AWS EC2 user guide, capacity blocks, as compiled 2026-11-21.
 const taken = 30 * time.Minute
