@@ -251,6 +251,7 @@ func TestSlurm(t *testing.T) {
 	t.Run("a gang of four trains", w.testGang)
 	t.Run("preempted by a higher partition", w.testPreempted)
 	t.Run("the time limit", w.testTimeLimit)
+	t.Run("PyTorch", w.testPyTorch)
 	t.Run("a node is lost", w.testNodeLost)
 	t.Run("a node is drained", w.testDrained)
 	t.Run("sacct agrees with the ledger", w.testAccounting)
@@ -307,12 +308,18 @@ func (w *world) wantResumed(t *testing.T, v view, because string) {
 	}
 }
 
-func (w *world) testPreempted(t *testing.T) {
-	id := w.submit(t, w.gpt(t, "low", 4, 700, "owned"))
-	before := w.awaitCheckpoint(t, id, 1, 40)
+// preempt takes all nodes for a job of another user in a higher partition.
+func (w *world) preempt(t *testing.T) {
+	t.Helper()
 	if _, err := w.lab.Call(t.Context(), "sbatch", "--partition=urgent", "--nodes=4", "--exclusive", "--output=/dev/null", "--job-name=urgent", "--wrap=sleep 3"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func (w *world) testPreempted(t *testing.T) {
+	id := w.submit(t, w.gpt(t, "low", 4, 700, "owned"))
+	before := w.awaitCheckpoint(t, id, 1, 40)
+	w.preempt(t)
 	taken := time.Now()
 	resumed := w.awaitCheckpoint(t, id, 2, before.Progress.CheckpointStep+20)
 	t.Logf("preempted at step %d, beyond it again after %v", resumed.Attempts[0].Last.Step, time.Since(taken).Round(100*time.Millisecond))
@@ -327,6 +334,46 @@ func (w *world) testTimeLimit(t *testing.T) {
 	v := w.awaitSuccess(t, w.submit(t, w.gpt(t, "long", 2, 4000, "lender")))
 	t.Logf("%d attempts under a limit of one minute", len(v.Attempts))
 	w.wantResumed(t, v, "time limit")
+}
+
+// testPyTorch is a real user's workload: torch.distributed over gloo, on two
+// nodes, preempted on the way.
+func (w *world) testPyTorch(t *testing.T) {
+	python := findPython(t)
+	run(t, nil, "cp", "-r", "../../examples/pytorch", filepath.Join(w.shared, "pytorch"))
+	id := w.submit(t, w.write(t, "torch.yaml", fmt.Sprintf(`kind: Training
+name: torch
+place:
+  nodes: 2
+  allow: {providers: [owned]}
+restarts: {limit: 0, backoff: 1s}
+variants:
+  cpu:
+    command: [%[1]s, %[2]s/pytorch/train.py, --data, %[2]s/text, --steps, "100", --batch, "8", --checkpoint-every, "10"]
+    ranks: 2
+    checkpoint: {reads: [pytorch-gpt], writes: pytorch-gpt}
+`, python, w.shared)))
+	before := w.awaitCheckpoint(t, id, 1, 20)
+	w.preempt(t)
+	v := w.awaitSuccess(t, id)
+	t.Logf("loss %.2f after step %d, %.2f at the end", before.Progress.Loss, before.Progress.Step, v.Progress.Loss)
+	w.wantResumed(t, v, "preempted")
+	if v.Progress.Step != 100 || v.Progress.Loss >= before.Progress.Loss {
+		t.Errorf("run %+v; want 100 steps, and a loss below %.2f", v, before.Progress.Loss)
+	}
+}
+
+// findPython is a Python that has PyTorch.
+func findPython(t *testing.T) string {
+	t.Helper()
+	for _, python := range []string{"python3", "/usr/bin/python3"} {
+		path, err := exec.LookPath(python)
+		if err == nil && exec.CommandContext(t.Context(), path, "-c", "import torch.distributed").Run() == nil {
+			return path
+		}
+	}
+	t.Fatal("PyTorch (package python3-torch) is needed")
+	return ""
 }
 
 func (w *world) testNodeLost(t *testing.T) {
