@@ -81,7 +81,9 @@ func TestPoolsOfTheLab(t *testing.T) {
 	}
 	want := []string{
 		"brief.gpu.h100.8 cuda H100×8 2/2 nodes 8 cores", "brief.neuron.16 neuron Trainium2×16 2/2 nodes 8 cores",
+		"gpu.gpu.h100.8 cuda H100×8 4/4 nodes 8 cores", "gpu.neuron.16 neuron Trainium2×16 4/4 nodes 8 cores",
 		"main.gpu.h100.8 cuda H100×8 4/4 nodes 8 cores", "main.neuron.16 neuron Trainium2×16 4/4 nodes 8 cores",
+		"scavenge.gpu.h100.8 cuda H100×8 2/2 nodes 8 cores", "scavenge.neuron.16 neuron Trainium2×16 2/2 nodes 8 cores",
 		"urgent.gpu.h100.8 cuda H100×8 4/4 nodes 8 cores", "urgent.neuron.16 neuron Trainium2×16 4/4 nodes 8 cores",
 	}
 	if !slices.Equal(got, want) {
@@ -279,4 +281,51 @@ func awaitJobEnd(t *testing.T, lab *slurmlab.Lab, name string) string {
 		return slices.Contains([]string{"COMPLETED", "FAILED", "CANCELLED"}, state)
 	})
 	return id
+}
+
+// The site of the examples, which docs/slurm.md shows, makes jobs that Slurm
+// would run: sbatch --test-only says when.
+func TestExampleSite(t *testing.T) {
+	lab := lab(t)
+	data, err := os.ReadFile("../../../examples/sites/slurm.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, err := site.Parse("slurm.yaml", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of.Slurm.Dir, of.Slurm.SSH, of.Slurm.Config = sharedDir(t), "", lab.Conf()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := slurm.New(*of, []string{self}, slurm.System("", lab.Conf()))
+	for _, pool := range of.Pools {
+		for _, nodes := range []int{1, 2} {
+			gang := wide("example", nodes, 8, "true")
+			gang.Pool, gang.Cores, gang.Memory, gang.Avoid, gang.Priority = pool.Name, 4, 8<<30, []string{"n1"}, -10
+			if said, err := e.TestOnly(t.Context(), gang); err != nil || !strings.Contains(said, "to start at") {
+				t.Errorf("pool %s, %d nodes: %q, %v; want when it would start", pool.Name, nodes, said, err)
+			}
+		}
+	}
+	pools, err := e.Pools(t.Context())
+	if err != nil || len(pools) != 2 || pools[0].Nodes != 4 || pools[1].Nodes != 2 || pools[1].Option != "spot" {
+		t.Errorf("pools %+v, %v; want four nodes and two that are preemptible", pools, err)
+	}
+}
+
+func TestPageShowsTheExample(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/slurm.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := os.ReadFile("../../../examples/sites/slurm.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "```yaml\n"+string(example)+"```\n") {
+		t.Error("docs/slurm.md does not show examples/sites/slurm.yaml as it stands")
+	}
 }

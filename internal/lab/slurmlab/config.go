@@ -98,12 +98,14 @@ func (l *Lab) slurmConf() string {
 	}
 	line("PartitionName=main Nodes=ALL Default=YES State=UP PriorityTier=1 GraceTime=%d", preemptGrace)
 	line("PartitionName=urgent Nodes=ALL State=UP PriorityTier=10 PreemptMode=OFF")
+	line("PartitionName=gpu Nodes=ALL State=UP PriorityTier=1 GraceTime=%d", preemptGrace)
+	line("PartitionName=scavenge Nodes=n3,n4 State=UP PriorityTier=0 GraceTime=%d", preemptGrace)
 	line("PartitionName=brief Nodes=n1,n2 State=UP PriorityTier=1 MaxTime=1")
 	return b.String()
 }
 
 // features puts the first two nodes into one rack and the others into another.
-func features(node int) string { return fmt.Sprintf("rack%d,p5.48xlarge", node/2+1) }
+func features(node int) string { return fmt.Sprintf("rack%d,ib", node/2+1) }
 
 func (l *Lab) gresConf() string {
 	var b strings.Builder

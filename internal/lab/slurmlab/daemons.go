@@ -155,7 +155,7 @@ func (l *Lab) startAccounting(ctx context.Context) error {
 			return err
 		}
 		for _, command := range []string{
-			"add cluster lab", "add account lab", "add user root account=lab", "add qos small", "modify qos small set MaxTRESPerJob=node=1 Flags=DenyOnLimit",
+			"add cluster lab", "add account lab", "add user root account=lab", "add account research", "add user root account=research", "add qos small", "modify qos small set MaxTRESPerJob=node=1 Flags=DenyOnLimit",
 			"modify user root set qos+=small",
 		} {
 			out, err := l.Call(ctx, append([]string{"sacctmgr", "--immediate"}, strings.Fields(command)...)...)
