@@ -42,12 +42,18 @@ type follower struct {
 	display *display
 
 	states chan v1.RunDetail
-	texts  chan string
+	texts  chan logText
 	faults chan error
 
 	told    int // decisions told so far
 	waited  string
 	askedAt time.Time
+}
+
+// logText is a part of the log of an attempt.
+type logText struct {
+	attempt int
+	text    string
 }
 
 // errDetached says that the user left the run to itself.
@@ -57,7 +63,7 @@ var errDetached = errors.New("detached")
 func (a *app) follow(ctx context.Context, p *plane, run v1.RunDetail) error {
 	f := &follower{
 		app: a, plane: p, id: run.ID, display: newDisplay(a.stdout),
-		states: make(chan v1.RunDetail), texts: make(chan string), faults: make(chan error, 2),
+		states: make(chan v1.RunDetail), texts: make(chan logText), faults: make(chan error, 2),
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -104,10 +110,19 @@ func (f *follower) drain(watchers *sync.WaitGroup) {
 func (f *follower) loop(ctx context.Context, signals <-chan os.Signal) (last v1.RunDetail, err error) {
 	states, texts := f.states, f.texts
 	var answers <-chan string
-	for states != nil || texts != nil {
+	var early *logText // of an attempt that is not told yet
+	for states != nil || texts != nil || early != nil {
+		// A question stands alone, and where an attempt was placed is told before what it writes.
+		if early != nil && answers == nil && (last.Attempts >= early.attempt || states == nil) {
+			f.display.text(early.text)
+			early = nil
+		}
 		readable := texts
-		if answers != nil || (last.Attempts == 0 && states != nil) {
-			readable = nil // a question stands alone, and where it was placed is told before what it writes
+		if answers != nil || early != nil {
+			readable = nil
+		}
+		if states == nil && texts == nil && answers == nil {
+			return last, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -129,7 +144,7 @@ func (f *follower) loop(ctx context.Context, signals <-chan os.Signal) (last v1.
 				texts = nil
 				continue
 			}
-			f.display.text(text)
+			early = &text
 		case sig := <-signals:
 			if answers != nil || sig == syscall.SIGTERM {
 				return last, errDetached
@@ -200,9 +215,9 @@ func (f *follower) watch(ctx context.Context) {
 // read sends the log of rank 0, attempt after attempt.
 func (f *follower) read(ctx context.Context) {
 	defer close(f.texts)
-	err := f.plane.readLog(ctx, f.id, client.LogPosition{Attempt: 1}, true, func(text []byte) error {
+	err := f.plane.readLog(ctx, f.id, client.LogPosition{Attempt: 1}, true, func(attempt int, text []byte) error {
 		select {
-		case f.texts <- string(text):
+		case f.texts <- logText{attempt, string(text)}:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -271,12 +286,11 @@ func (f *follower) placed(ctx context.Context, run v1.RunDetail, d v1.Decision) 
 		}
 	}
 	_ = f.plane.try(ctx, func(c *client.Client) error { // the size is an extra: without it the line is still true
-		sites, err := c.Sites(ctx)
-		for _, site := range sites {
-			for _, pool := range site.Pools {
-				if pool.ID == d.Subject {
-					cores = pool.Cores
-				}
+		name, _, _ := strings.Cut(d.Subject, "/")
+		site, err := c.Site(ctx, name)
+		for _, pool := range site.Pools {
+			if pool.ID == d.Subject {
+				cores = pool.Cores
 			}
 		}
 		return err

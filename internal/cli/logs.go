@@ -35,7 +35,7 @@ func (a *app) logsCommand() *cobra.Command {
 }
 
 func (a *app) logs(ctx context.Context, p *plane, id string, at client.LogPosition, follow bool) error {
-	write := func(text []byte) error {
+	write := func(_ int, text []byte) error {
 		_, err := a.stdout.Write(text)
 		return err
 	}
@@ -48,19 +48,32 @@ func (a *app) logs(ctx context.Context, p *plane, id string, at client.LogPositi
 			return err
 		}
 		if part.Attempt == 0 {
-			_, err := fmt.Fprintf(a.stderr, "run %s has no attempt yet; see yard queue\n", id)
-			return err
+			return a.noLog(ctx, p, id)
 		}
-		if err := write(part.Text); err != nil || len(part.Text) == 0 {
+		if err := write(part.Attempt, part.Text); err != nil || len(part.Text) == 0 {
 			return err
 		}
 		at.Attempt, at.Offset = part.Attempt, part.Next
 	}
 }
 
+// noLog says why a run has no log.
+func (a *app) noLog(ctx context.Context, p *plane, id string) error {
+	run, err := p.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	why := fmt.Sprintf("run %s has no attempt yet; see yard queue\n", id)
+	if fleet.RunState(run.State).Final() {
+		why = fmt.Sprintf("run %s has no log: it is %s (%s) and never began\n", id, run.State, run.Reason)
+	}
+	_, err = fmt.Fprint(a.stderr, why)
+	return err
+}
+
 // readLog passes on the log of one rank as it is written, until the attempt is
 // over and, where onward is set, those after it too.
-func (p *plane) readLog(ctx context.Context, id string, at client.LogPosition, onward bool, write func([]byte) error) error {
+func (p *plane) readLog(ctx context.Context, id string, at client.LogPosition, onward bool, write func(attempt int, text []byte) error) error {
 	for {
 		var part client.LogPart
 		var run v1.RunDetail
@@ -83,7 +96,7 @@ func (p *plane) readLog(ctx context.Context, id string, at client.LogPosition, o
 			continue
 		}
 		if len(part.Text) > 0 {
-			if err := write(part.Text); err != nil {
+			if err := write(part.Attempt, part.Text); err != nil {
 				return err
 			}
 		}

@@ -72,7 +72,13 @@ func (a *app) listRuns(ctx context.Context, p *plane, filter client.RunFilter) e
 			stamp(r.Submitted), r.Reason,
 		})
 	}
-	if len(runs) == 0 {
+	switch {
+	case len(runs) > 0:
+	case filter.Live:
+		l.after = "No run is live. All runs: yard runs\n"
+	case filter.Project != "":
+		l.after = fmt.Sprintf("No run of project %s.\n", filter.Project)
+	default:
 		l.after = "No run yet. Start one: yard run FILE\n"
 	}
 	return a.print(l)

@@ -13,12 +13,16 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "Print the version of yard",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			version := "unknown"
-			if info, ok := debug.ReadBuildInfo(); ok {
-				version = info.Main.Version
-			}
-			_, err := fmt.Fprintln(a.stdout, "yard", version)
+			_, err := fmt.Fprintln(a.stdout, "yard", buildVersion())
 			return err
 		},
 	}
+}
+
+// buildVersion is the version that this program was built at.
+func buildVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
 }

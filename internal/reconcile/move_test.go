@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,7 @@ func (e *elsewhere) Pools(context.Context) ([]fleet.Pool, error) { return slices
 type worldRig struct {
 	*rig
 	sites  map[string]*elsewhere
+	mu     sync.Mutex
 	copies map[string]int // of checkpoints, by stores
 }
 
@@ -71,7 +73,9 @@ func (r *worldRig) restart() {
 	sites.mu.Unlock()
 	r.loop.Sites = sites
 	r.loop.Copy = func(_ context.Context, from, to string) (int64, error) {
+		r.mu.Lock()
 		r.copies[from+" > "+to]++
+		r.mu.Unlock()
 		time.Sleep(90 * time.Second) // the bubble's clock
 		return 112_500_000_000, nil
 	}
