@@ -10,8 +10,8 @@ mkdir -p docs/deals
 plan() { # DATE FILE [more flags]
 	date=$1 out=$2
 	shift 2
-	$yard plan examples/deals/portfolio.yaml --as-of "$date" --gap 0.003 --time-limit 30m --state-dir "$state" --out "$state/$out.json" "$@" |
-		sed 's/, [0-9]* s, plan-/, plan-/' >"docs/deals/$out.txt"
+	$yard plan examples/deals/portfolio.yaml --as-of "$date" --gap 0.003 --time-limit 30m --state-dir "$state" --out "$state/$out.json" "$@" >/dev/null
+	$yard plan show "$state/$out.json" >"docs/deals/$out.txt"
 }
 plan 2025-12-17 2025-12-17
 plan 2026-11-21 2026-11-21

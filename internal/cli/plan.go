@@ -53,7 +53,7 @@ The plan is kept in the state directory under its ID and is never changed.`,
 	f.StringVar(&flags.out, "out", "", "write the plan to this `FILE` too")
 	f.StringVar(&flags.parent, "replan", "", "start from an earlier plan (`ID` or file) and name it as the parent")
 	a.solverFlags(cmd, &flags)
-	cmd.AddCommand(a.planDiffCommand(), a.planCheckCommand())
+	cmd.AddCommand(a.planShowCommand(), a.planDiffCommand(), a.planCheckCommand())
 	return a.withOutput(cmd)
 }
 
@@ -240,6 +240,31 @@ func (a *app) compiled(name string, overlays []string) (*plan.Plan, *planner.Pro
 	}
 	problem, err := planner.Compile(portfolio, offers, planner.Estimated(offers, estimate.Default()))
 	return made, problem, err
+}
+
+func (a *app) planShowCommand() *cobra.Command {
+	var report string
+	cmd := &cobra.Command{
+		Use:     "show P",
+		Short:   "Print a plan that was made, or write its report",
+		Example: "  yard plan show plan-2bfaa8ba8405 --report plan.html",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			made, err := a.readPlan(args[0])
+			if err != nil {
+				return err
+			}
+			if report != "" {
+				if err := os.WriteFile(report, planReport(made, chart{}), 0o644); err != nil {
+					return fault.Wrap(fault.Invalid, err, "report")
+				}
+			}
+			return a.print(planListing(made, 0, report))
+		},
+	}
+	cmd.Flags().StringVar(&report, "report", "", "write a page with charts to this `FILE`")
+	cmd.Flags().StringVar(&a.flags.StateDir, "state-dir", "", "directory of yard's state (default $YARD_STATE_DIR or ~/.local/state/yard)")
+	return a.withOutput(cmd)
 }
 
 func (a *app) planDiffCommand() *cobra.Command {

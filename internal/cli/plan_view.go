@@ -94,7 +94,11 @@ func topNames(made *plan.Plan, of func(plan.Year) map[string]float64) []string {
 
 // planHeadline is what was decided, and how well.
 func planHeadline(made *plan.Plan, took time.Duration) string {
-	return fmt.Sprintf("%s.     gap %.2f%%, %.0f s, %s\n", sentence(made), 100*made.Quality.Gap, took.Seconds(), made.ID)
+	seconds := ""
+	if took > 0 {
+		seconds = fmt.Sprintf("%.0f s, ", took.Seconds())
+	}
+	return fmt.Sprintf("%s.     gap %.2f%%, %s%s\n", sentence(made), 100*made.Quality.Gap, seconds, made.ID)
 }
 
 // sentence is what was decided, in one sentence.
@@ -271,7 +275,11 @@ func planIfs(made *plan.Plan) []string {
 		if v.Taken {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("If %s is %s (%s): %s", v.Figure, v.Value, v.Source, variantWords(made, v)))
+		means := ""
+		if v.Means != "" {
+			means = ", " + v.Means
+		}
+		lines = append(lines, fmt.Sprintf("If %s is %s%s (%s): %s", v.Figure, v.Value, means, v.Source, variantWords(made, v)))
 	}
 	for _, note := range made.Notes {
 		lines = append(lines, "Note: "+note)

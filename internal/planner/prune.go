@@ -8,20 +8,20 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/lp"
 )
 
-// prune drops decisions that do not pay. A search that stops within its gap may
-// leave some that cost less than that gap: a port that carries nothing looks
-// foolish to who signs it. The bound stays: no plan costs less.
+// prune drops decisions that do not pay, and adds ports that do. A search that
+// stops within its gap may leave some of either that matter less than the gap: a
+// port that carries nothing looks foolish to who signs it. The bound stays: no
+// plan costs less.
 func (p *Problem) prune(ctx context.Context, solver lp.Solver, a *answer, o Options) (*answer, error) {
 	if !a.lp.HasIntegers() || relative(a.Objective, a.Bound) < 1e-9 {
 		return a, nil
 	}
 	o.Progress, o.Start = nil, nil
 	best, first := a, a.first(a.Values)
-	for _, drop := range p.droppable(a, first) {
-		less := *first
-		less.Sign, less.Size, less.Buy, less.Port = slices.Clone(first.Sign), slices.Clone(first.Size), slices.Clone(first.Buy), slices.Clone(first.Port)
-		drop(&less)
-		other, err := p.ask(ctx, solver, question{weighted: true, hold: &less}, o)
+	for _, change := range append(p.droppable(a, first), addable(a, first)...) {
+		changed := &decided{slices.Clone(first.Sign), slices.Clone(first.Size), slices.Clone(first.Buy), slices.Clone(first.Port)}
+		change(changed)
+		other, err := p.ask(ctx, solver, question{weighted: true, hold: changed}, o)
 		if fault.Is(err, fault.Conflict) {
 			continue
 		}
@@ -29,12 +29,30 @@ func (p *Problem) prune(ctx context.Context, solver lp.Solver, a *answer, o Opti
 			return nil, err
 		}
 		if other.Objective < best.Objective {
-			best, first = other, &less
+			best, first = other, changed
 		}
 	}
 	best.Bound = a.Bound
 	best.Gap = relative(best.Objective, best.Bound)
 	return best, nil
+}
+
+// addable lists the ports that are not made, each at its earliest date.
+func addable(a *answer, first *decided) []func(*decided) {
+	var all []func(*decided)
+	done := map[string]bool{}
+	for i, b := range a.ports {
+		if first.Port[i] > 0.5 {
+			done[b.model+" "+b.family] = true
+		}
+	}
+	for i, b := range a.ports {
+		if key := b.model + " " + b.family; !done[key] {
+			done[key] = true
+			all = append(all, func(d *decided) { d.Port[i] = 1 })
+		}
+	}
+	return all
 }
 
 // droppable lists the ways to decide one thing less.
