@@ -140,7 +140,7 @@ func (t *tally) round(cell int, exact num) int64 {
 func (t *tally) equal(other *tally) bool {
 	return t.sum == other.sum && t.other == other.other && t.total == other.total && t.remaining == other.remaining &&
 		t.count.cmp(other.count) == 0 && t.of.cmp(other.of) == 0 &&
-		slices.EqualFunc(t.rest, other.rest, func(a, b num) bool { return a.cmp(b) == 0 }) && slices.EqualFunc(t.bank, other.bank, func(a, b lot) bool {
+		samePadded(t.rest, other.rest, func(a, b num) bool { return a.cmp(b) == 0 }) && slices.EqualFunc(t.bank, other.bank, func(a, b lot) bool {
 		return a.expires == b.expires && a.from == b.from && a.amount.cmp(b.amount) == 0 && a.of.cmp(b.of) == 0
 	})
 }
@@ -173,7 +173,24 @@ func (s *standing) clone() *standing {
 func (s *standing) equal(other *standing) bool {
 	same := func(a, b rest) bool { return a.net.cmp(b.net) == 0 && a.list.cmp(b.list) == 0 }
 	return slices.EqualFunc(s.tallies, other.tallies, func(a, b tally) bool { return a.equal(&b) }) &&
-		slices.EqualFunc(s.day, other.day, same) && slices.EqualFunc(s.all, other.all, same)
+		samePadded(s.day, other.day, same) && samePadded(s.all, other.all, same)
+}
+
+// samePadded compares two lists in which what is not there yet is zero.
+func samePadded[T any](a, b []T, same func(T, T) bool) bool {
+	var zero T
+	at := func(all []T, i int) T {
+		if i < len(all) {
+			return all[i]
+		}
+		return zero
+	}
+	for i := range max(len(a), len(b)) {
+		if !same(at(a, i), at(b, i)) {
+			return false
+		}
+	}
+	return true
 }
 
 // gatherHour lets every gather take its turn, and close its window where one

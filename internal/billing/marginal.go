@@ -2,6 +2,8 @@ package billing
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -56,30 +58,97 @@ func (b *Book) Marginal(line Line, at time.Time, quantity Quantity) (Marginal, e
 	if err != nil {
 		return Marginal{}, err
 	}
-	b.rank()
-	d := delta{book: b, parts: map[partKey]int64{}}
-	state := b.hourAt(hour)
-	with := &hourState{quantities: make([]num, max(len(state.quantities), index+1)), pieces: state.pieces}
-	copy(with.quantities, state.quantities)
-	with.quantities[index] = with.quantities[index].add(quantity.num)
-	with.result = b.billHour(hour, with)
-	d.count(state.result.entries, -1)
-	d.count(with.result.entries, 1)
-	b.regatherWith(hour, &with.result, &d)
-	m := d.marginal()
-	m.List = quantity.mul(b.cells[b.lineCells[index]].list).micros()
-	m.Reason = d.reason(m)
-	return m, nil
+	return b.marginal(index, map[int64]num{hour: quantity.num}), nil
 }
 
-// regatherWith runs the gathers again with another result for one hour.
-func (b *Book) regatherWith(changed int64, result *hourResult, d *delta) {
-	hour := max(changed-mod(changed, daySeconds), b.from)
+// Run is what a run of some hours adds to a bill: in all, and with its first
+// and its last node-hour, which differ where the run uses up a commitment's
+// room, reaches a tier, or meets a floor.
+type Run struct {
+	Marginal          // of the whole run
+	First, Last int64 // micro-units for a unit in the first hour before the run, and in the last hour within it
+}
+
+// MarginalRun returns what a line used at a steady pace over [from, to), in
+// units an hour, adds to a bill, as Marginal does for one hour. Hours that were not
+// billed are at list price: no contract is known there.
+func (b *Book) MarginalRun(line Line, from, to time.Time, pace Quantity) (Run, error) {
+	start, end := from.Unix(), to.Unix()
+	if end <= start || (end-start)/hourSeconds > maxRunHours {
+		return Run{}, fault.Newf(fault.Invalid, "a run from %s to %s cannot be priced", from.Format(time.RFC3339), to.Format(time.RFC3339))
+	}
+	index, err := b.Line(line)
+	if err != nil {
+		return Run{}, err
+	}
+	list := b.cells[b.lineCells[index]].list
+	added := map[int64]num{}
+	var beyond num // of what was billed
+	for hour := floorHour(start); hour < end; hour += hourSeconds {
+		part := pace.num.mul(lowest(min(end, hour+hourSeconds)-max(start, hour), hourSeconds))
+		if hour < b.from || hour >= b.to {
+			beyond = beyond.add(part)
+			continue
+		}
+		added[hour] = part
+	}
+	r := Run{Marginal: b.marginal(index, added)}
+	r.Micros, r.List = r.Micros+beyond.mul(list).micros(), r.List+beyond.mul(list).micros()
+	r.First, r.Last = list.micros(), list.micros()
+	if first := floorHour(start); first >= b.from && first < b.to {
+		r.First = b.marginal(index, map[int64]num{first: whole(1)}).Micros
+	}
+	if last := floorHour(end - 1); last >= b.from && last < b.to {
+		less := lesser(whole(1), added[last])
+		added[last] = added[last].sub(less)
+		without := b.marginal(index, added).Micros + beyond.mul(list).micros()
+		r.Last = ofMicros(r.Micros - without).div(less).micros()
+	}
+	return r, nil
+}
+
+// maxRunHours bounds the runs that are priced hour by hour: ten years.
+const maxRunHours = 10 * 366 * 24
+
+// marginal bills the hours again in which a line gets more.
+func (b *Book) marginal(line int, added map[int64]num) Marginal {
+	b.rank()
+	d := delta{book: b, parts: map[partKey]int64{}}
+	results := map[int64]*hourResult{}
+	var quantity num
+	for _, hour := range slices.Sorted(maps.Keys(added)) {
+		state, more := b.hourAt(hour), added[hour]
+		with := &hourState{quantities: make([]num, max(len(state.quantities), line+1)), pieces: state.pieces}
+		copy(with.quantities, state.quantities)
+		with.quantities[line] = with.quantities[line].add(more)
+		quantity = quantity.add(more)
+		with.result = b.billHour(hour, with)
+		d.count(state.result.entries, -1)
+		d.count(with.result.entries, 1)
+		results[hour] = &with.result
+	}
+	b.regatherWith(results, &d)
+	m := d.marginal()
+	m.List = quantity.mul(b.cells[b.lineCells[line]].list).micros()
+	m.Reason = d.reason(m)
+	return m
+}
+
+// regatherWith runs the gathers again with other results for some hours.
+func (b *Book) regatherWith(results map[int64]*hourResult, d *delta) {
+	first, last := b.to, b.from
+	for hour := range results {
+		first, last = min(first, hour), max(last, hour)
+	}
+	hour := max(floorDay(first), b.from)
 	b.visit(hour)
+	if b.snapshots[hour] == nil {
+		return // nothing changed, or a day did not come back: see Err
+	}
 	now := b.snapshots[hour].clone()
 	for ; hour < b.to; hour += hourSeconds {
 		b.visit(hour)
-		if hour > changed && mod(hour, daySeconds) == 0 {
+		if hour > last && mod(hour, daySeconds) == 0 {
 			if b.snapshots[hour].equal(now) {
 				return
 			}
@@ -87,8 +156,8 @@ func (b *Book) regatherWith(changed int64, result *hourResult, d *delta) {
 		}
 		state := b.hourAt(hour)
 		use := &state.result
-		if hour == changed {
-			use = result
+		if with := results[hour]; with != nil {
+			use = with
 		}
 		d.count(state.gathered, -1)
 		d.count(b.gatherHour(hour, use, now, hour+hourSeconds == b.to && !b.open), 1)

@@ -343,6 +343,49 @@ func TestMarginalTelescopes(t *testing.T) {
 	})
 }
 
+// What a run adds is the difference of two bills; its first node-hour costs what
+// one costs alone, its last what it adds to the run without it.
+func TestMarginalOfARun(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		contracts := drawPortfolio(t, "x", "a")
+		rows := drawUsage(t, []string{"a", "b"}, 5)
+		line := drawLine(t, []string{"a", "b"})
+		from := epochStart.Add(time.Duration(rapid.IntRange(0, 200).Draw(t, "from")) * time.Hour)
+		hours := rapid.IntRange(1, 60).Draw(t, "hours")
+		pace := rapid.Int64Range(1, 9).Draw(t, "nodes")
+		bill := func(last int64) (*Book, int64) {
+			run := []used{{line, from, from.Add(time.Duration(hours) * time.Hour), Quantity{whole(pace * int64(hours))}}}
+			if last < pace {
+				run[0].to, run[0].quantity = run[0].to.Add(-time.Hour), Quantity{whole(pace * int64(hours-1))}
+				run = append(run, used{line, run[0].to, run[0].to.Add(time.Hour), Quantity{whole(last)}})
+			}
+			run = slices.DeleteFunc(run, func(u used) bool { return u.quantity.sign() == 0 })
+			book := booked(t, contracts, append(slices.Clone(rows), run...))
+			book.SettleToEnd(ignore)
+			return book, total(book)
+		}
+		book := booked(t, contracts, rows)
+		book.SettleToEnd(ignore)
+		before := total(book)
+		got, err := book.MarginalRun(line, from, from.Add(time.Duration(hours)*time.Hour), Quantity{whole(pace)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, err := book.Marginal(line, from, Quantity{whole(1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, with := bill(pace)
+		_, less := bill(pace - 1)
+		if got.Micros != with-before || got.First != one.Micros || got.Last != with-less {
+			t.Fatalf("the run %d, first %d, last %d; the bills say %d, %d, %d", got.Micros, got.First, got.Last, with-before, one.Micros, with-less)
+		}
+		if again := total(book); again != before {
+			t.Fatalf("pricing changed the bill from %d to %d", before, again)
+		}
+	})
+}
+
 // Quiet days are passed over, and the price is that of billing twice: over
 // years, with every window closing on the way.
 func TestMarginalOverYears(t *testing.T) {

@@ -99,10 +99,11 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 			return err
 		}
 	}
-	prices, err := a.marginalPrices(flags.contracts, flags.outlook, now)
+	pricer, err := a.marginalPrices(flags.contracts, flags.outlook, now)
 	if err != nil {
 		return err
 	}
+	prices := scheduler.Prices(pricer.price)
 	if flags.plan != "" {
 		if prices, err = a.planPrices(flags.plan, now); err != nil {
 			return err
@@ -111,6 +112,9 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 	answer, err := marketOf(offers).Quote(cmd.Context(), quote.Request{Workload: w, File: filepath.Base(file), Pools: pools, Prices: prices, Now: now})
 	if err != nil {
 		return err
+	}
+	if answer.Kind != workload.KindService {
+		pricer.runs(answer, offers, w.Budget.Amount, max(flags.limit, flags.explain))
 	}
 	if cmd.Flags().Changed("explain") {
 		return a.explain(answer, flags)
@@ -215,12 +219,13 @@ func quoteListing(q *quote.Quote, exact bool, flags quoteFlags) listing {
 }
 
 // withMargins adds list and marginal price of a node-hour side by side, and why
-// they differ, where contracts make a difference.
+// they differ, where contracts make a difference. The marginal price is the mean
+// of the run where the run changes it.
 func withMargins(l listing, q *quote.Quote, places []int) listing {
 	differ := false
 	for _, place := range places {
 		c := q.Candidates[place]
-		differ = differ || c.MarginalRate.Cmp(c.ListRate) != 0
+		differ = differ || c.MarginalRate.Cmp(c.ListRate) != 0 || c.Run != nil
 	}
 	if !differ {
 		return l
@@ -230,10 +235,14 @@ func withMargins(l listing, q *quote.Quote, places []int) listing {
 	for i, place := range places {
 		c := q.Candidates[place]
 		why := ""
-		if c.MarginalRate.Cmp(c.ListRate) != 0 && len(c.Reasons) > 0 {
+		if (c.MarginalRate.Cmp(c.ListRate) != 0 || c.Run != nil) && len(c.Reasons) > 0 {
 			why = c.Reasons[len(c.Reasons)-1]
 		}
-		l.cells[i] = append(l.cells[i], short(scheduler.Decimal{Rate: c.ListRate}), short(scheduler.Decimal{Rate: c.MarginalRate}), why)
+		margin := short(scheduler.Decimal{Rate: c.MarginalRate})
+		if c.Run != nil {
+			margin = short(scheduler.Decimal{Rate: c.Run.Mean})
+		}
+		l.cells[i] = append(l.cells[i], short(scheduler.Decimal{Rate: c.ListRate}), margin, why)
 	}
 	return l
 }

@@ -99,7 +99,8 @@ type RankedCandidate struct {
 	ListRate        units.Rate   `json:"list_rate"`     // per node-hour
 	MarginalRate    units.Rate   `json:"marginal_rate"` // per node-hour, contracts considered
 	Status          string       `json:"status"`
-	Served          *Served      `json:"served,omitempty"` // services only
+	Run             *RunPrice    `json:"run_price,omitempty"` // where the run changes the price of its node-hours
+	Served          *Served      `json:"served,omitempty"`    // services only
 
 	Feasible  bool     `json:"feasible"`
 	Connected bool     `json:"connected"`
@@ -107,6 +108,8 @@ type RankedCandidate struct {
 
 	Step  []Part `json:"-"` // one step
 	Whole []Part `json:"-"` // the whole run
+
+	Priced Priced `json:"-"`
 }
 
 // Decimal is an exact number in JSON.
@@ -259,9 +262,11 @@ func (c *RankedCandidate) book(terms Terms, offer catalog.Offer, price Price, sp
 	rate := price.Marginal
 	c.Cost = rate.ForHours(c.Nodes, seconds(paid))
 	c.CostLow, c.CostHigh = c.Cost, c.Cost
+	c.Priced = Priced{Seconds: paid, Low: paid, High: paid, Tokens: int64(math.Max(1, terms.Tokens))}
 	if speed.Low > 0 && speed.High > 0 && offer.Option != catalog.CapacityBlock {
-		c.CostLow = rate.ForHours(c.Nodes, seconds(math.Min(longest, paid*speed.TokensPerSecond/speed.High)))
-		c.CostHigh = rate.ForHours(c.Nodes, seconds(math.Min(longest, paid*speed.TokensPerSecond/speed.Low)))
+		c.Priced.Low, c.Priced.High = paid*speed.TokensPerSecond/speed.High, paid*speed.TokensPerSecond/speed.Low
+		c.CostLow = rate.ForHours(c.Nodes, seconds(math.Min(longest, c.Priced.Low)))
+		c.CostHigh = rate.ForHours(c.Nodes, seconds(math.Min(longest, c.Priced.High)))
 	}
 	c.CostPerMillion = Decimal{c.Cost.Per(decimal.New(int64(math.Max(1, terms.Tokens)), -6))}
 	return true
