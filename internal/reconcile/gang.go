@@ -97,7 +97,7 @@ func (l *Loop) checkpoint(place Place, attempt fleet.Attempt, policy workload.Va
 		return nil, err
 	}
 	return &engine.Checkpoint{
-		URL: store, Epoch: attempt.Epoch, Keep: policy.Keep, Format: policy.Writes, Reads: policy.Reads,
+		URL: store, Epoch: attempt.Epoch, Keep: policy.Keep, Format: policy.Writes, Reads: policy.Reads, Sharded: policy.Sharded,
 	}, nil
 }
 

@@ -376,7 +376,7 @@ variants:
     env: {A: own, OWN: mine}
     secrets: [{name: B, from: hub/b}]
     mounts: [{path: /scratch, from: /scratch}]
-    checkpoint: {reads: [npz, old], writes: npz}
+    checkpoint: {reads: [npz, old], writes: npz, sharded: true}
 `
 		run, err := r.loop.Submit(context.Background(), Request{File: "job.yaml", Content: []byte(content)})
 		if err != nil {
@@ -395,8 +395,8 @@ variants:
 		if gang.Family != "cpu" || gang.Chips != 0 || gang.Cores != 6 || gang.Memory != 12<<30 || gang.Priority != 7 || gang.CacheKey != "gpt2-124m-cpu" {
 			t.Errorf("sizes: %+v", gang)
 		}
-		want := engine.Checkpoint{URL: "file:///shared/ckpt/" + run.ID + "?x=1", Epoch: 1, Keep: 4, Format: "npz", Reads: []string{"npz", "old"}}
-		if got := *gang.Checkpoint; got.URL != want.URL || got.Epoch != 1 || got.Keep != 4 || got.Format != "npz" || len(got.Reads) != 2 {
+		want := engine.Checkpoint{URL: "file:///shared/ckpt/" + run.ID + "?x=1", Epoch: 1, Keep: 4, Format: "npz", Reads: []string{"npz", "old"}, Sharded: true}
+		if got := *gang.Checkpoint; got.URL != want.URL || got.Epoch != 1 || got.Keep != 4 || got.Format != "npz" || len(got.Reads) != 2 || !got.Sharded {
 			t.Errorf("checkpoint %+v, want %+v", got, want)
 		}
 		for name, value := range map[string]string{"A": "own", "OWN": "mine", "TOKEN": "site", "B": "", "KEY": "", "YARD_CHECKPOINT_DIR": "", "YARD_RUN": run.ID} {

@@ -57,6 +57,8 @@ type Checkpoint struct {
 type VariantCheckpoint struct {
 	Reads  []string `json:"reads,omitempty" jsonschema_description:"Formats it can resume from."`
 	Writes string   `json:"writes,omitempty" jsonschema_description:"The format that it writes."`
+	// Sharded tells that the ranks of every node write a part of each checkpoint.
+	Sharded bool `json:"sharded,omitempty" jsonschema_description:"The ranks of every node write a part of each checkpoint, in a folder of the same name; else those of node 0 write all of it."`
 	Checkpoint
 }
 
