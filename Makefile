@@ -116,3 +116,7 @@ deals: ## the figures of docs/deals.md, into docs/deals/
 .PHONY: e2e-slurm
 e2e-slurm: ## yard on a real Slurm of four nodes: gang, preemption, time limit, lost nodes, accounting (root; packages of .ci/run)
 	$(GO) test -count=1 -timeout 30m -v ./e2e/slurm -e2e
+
+.PHONY: e2e-move
+e2e-move: kubernetes ## a run on a real Kubernetes loses a node, moves to a real Slurm and ends there (root)
+	$(GO) test -v -count=1 -timeout 60m ./e2e/move -e2e
