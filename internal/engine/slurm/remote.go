@@ -45,9 +45,18 @@ type Remote struct {
 	self  []string
 	shell []string // what runs a command line there, which is added as one word
 
-	connecting sync.Mutex // held while a connection is made
-	mu         sync.Mutex
-	conn       *connection
+	mu      sync.Mutex
+	conn    *connection
+	attempt *attempt // to make one; nil where none is made just now
+}
+
+// attempt makes a connection, for all who wait for one. It outlives callers that
+// give up: the first one copies the program there, which may take minutes.
+type attempt struct {
+	cancel context.CancelFunc
+	done   chan struct{} // closed when conn or err is set
+	conn   *connection
+	err    error
 }
 
 var _ engine.Engine = (*Remote)(nil)
@@ -69,6 +78,13 @@ func NewRemote(of site.Site, self, shell []string) *Remote {
 
 // Close ends the connection. A later call makes one anew.
 func (r *Remote) Close() error {
+	r.mu.Lock()
+	making := r.attempt
+	r.mu.Unlock()
+	if making != nil {
+		making.cancel()
+		<-making.done
+	}
 	r.mu.Lock()
 	conn := r.conn
 	r.conn = nil
@@ -214,51 +230,55 @@ func (r *Remote) call(ctx context.Context, q request) (response, error) {
 
 func (r *Remote) where() string { return cmp.Or(r.site.Slurm.SSH, r.site.Name) }
 
-// connection returns the one there is, or makes it.
+// connection returns the one there is, or waits until it is made.
 func (r *Remote) connection(ctx context.Context) (*connection, error) {
-	if conn := r.current(); conn != nil {
-		return conn, nil
+	r.mu.Lock()
+	if r.conn != nil && r.conn.alive() {
+		defer r.mu.Unlock()
+		return r.conn, nil
 	}
-	r.connecting.Lock()
-	defer r.connecting.Unlock()
-	if conn := r.current(); conn != nil {
-		return conn, nil
+	if r.attempt == nil {
+		life, cancel := context.WithTimeout(context.Background(), copyBound)
+		r.attempt = &attempt{cancel: cancel, done: make(chan struct{})}
+		go r.connect(life, r.attempt)
 	}
+	making := r.attempt
+	r.mu.Unlock()
+	select {
+	case <-making.done:
+		return making.conn, making.err
+	case <-ctx.Done():
+		return nil, fault.Wrap(fault.Transient, ctx.Err(), "connecting to "+r.where())
+	}
+}
+
+// connect makes the connection, and puts the program there first where it is not.
+func (r *Remote) connect(ctx context.Context, a *attempt) {
+	a.conn, a.err = r.reach(ctx)
+	r.mu.Lock()
+	r.conn, r.attempt = a.conn, nil
+	r.mu.Unlock()
+	a.cancel()
+	close(a.done)
+}
+
+func (r *Remote) reach(ctx context.Context) (*connection, error) {
 	program, err := r.programThere()
 	if err != nil {
 		return nil, err
 	}
 	conn, err := r.dial(ctx, program)
-	if fault.Is(err, fault.NotFound) {
-		if err := r.put(ctx, program); err != nil {
-			return nil, err
-		}
-		conn, err = r.dial(ctx, program)
+	if !fault.Is(err, fault.NotFound) {
+		return conn, err
 	}
-	if err != nil {
-		if fault.Is(err, fault.NotFound) {
-			err = fault.Wrap(fault.Transient, err, "after putting it there")
-		}
+	if err := r.put(ctx, program); err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.conn = conn
-	return conn, nil
-}
-
-func (r *Remote) current() *connection {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.conn == nil {
-		return nil
+	conn, err = r.dial(ctx, program)
+	if fault.Is(err, fault.NotFound) {
+		err = fault.Wrap(fault.Transient, err, "after putting it there")
 	}
-	select {
-	case <-r.conn.ended:
-		r.conn = nil
-	default:
-	}
-	return r.conn
+	return conn, err
 }
 
 // programThere is the path of this program in the shared directory.
@@ -288,8 +308,6 @@ func (r *Remote) there(ctx context.Context, words ...string) *exec.Cmd {
 
 // put copies this program to the other machine, whole or not at all.
 func (r *Remote) put(ctx context.Context, program string) error {
-	ctx, cancel := context.WithTimeout(ctx, copyBound)
-	defer cancel()
 	if err := r.sameKind(ctx); err != nil {
 		return err
 	}
@@ -363,16 +381,29 @@ func (r *Remote) dial(ctx context.Context, program string) (*connection, error) 
 				return conn, nil
 			case <-conn.ended:
 			case <-ctx.Done():
-				conn.fail(ctx.Err())
 			}
 		}
 	}
-	<-conn.ended
+	select {
+	case <-conn.ended:
+	case <-ctx.Done():
+		conn.fail(ctx.Err())
+		<-conn.ended
+	}
 	var exit *exec.ExitError
 	if errors.As(conn.why(), &exit) && (exit.ExitCode() == exitNotFound || exit.ExitCode() == exitNotRun) {
 		return nil, fault.Wrap(fault.NotFound, conn.why(), "yard is not on "+r.where())
 	}
 	return nil, fault.Wrap(fault.Transient, conn.why(), "reaching "+r.where())
+}
+
+func (c *connection) alive() bool {
+	select {
+	case <-c.ended:
+		return false
+	default:
+		return true
+	}
 }
 
 // send writes a request; its answer comes through the channel.

@@ -3,6 +3,7 @@
 package slurm_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -165,5 +166,23 @@ func TestLongLogOverSSH(t *testing.T) {
 	log, next := enginetest.ReadLog(t, e, "long", 0, 0)
 	if lines := strings.Count(log, "\n"); lines != 30000 || int64(len(log)) != next || !strings.HasSuffix(log, "line 29999 of a log that is longer than one answer takes, and then some\n") {
 		t.Errorf("%d lines, %d bytes, next %d; want all 30000", lines, len(log), next)
+	}
+}
+
+// Whoever asks gets an answer in its own time, also while a connection is made
+// for others; Close gives that up.
+func TestConnectingTakesLong(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	remote := slurm.NewRemote(labSpec(t.TempDir()), []string{self}, []string{"sh", "-c", "exec sleep 600"})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := remote.Observe(ctx, "key"); !fault.Is(err, fault.Transient) {
+		t.Errorf("observe: %v; want it transient", err)
+	}
+	if err := remote.Close(); err != nil {
+		t.Error(err)
 	}
 }
