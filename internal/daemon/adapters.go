@@ -49,7 +49,7 @@ func openSite(s *site.Site, offers *catalog.Catalog, log *slog.Logger) (engine.E
 		}
 		return opened, nil
 	case site.SlurmEngine:
-		return openSlurm(s)
+		return openSlurm(s, offers)
 	}
 	return nil, fault.Newf(fault.Invalid, "engine %s is not part of this yard", s.Engine)
 }

@@ -1,10 +1,13 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
+	"slices"
 
+	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/engine/slurm"
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -23,15 +26,34 @@ func slurmSelf() ([]string, error) {
 }
 
 // openSlurm makes the engine of a Slurm cluster: over ssh where the site says so.
-func openSlurm(s *site.Site) (engine.Engine, error) {
+func openSlurm(s *site.Site, offers *catalog.Catalog) (engine.Engine, error) {
 	self, err := slurmSelf()
 	if err != nil {
 		return nil, err
 	}
-	if s.Slurm.SSH != "" {
-		return slurm.NewRemote(*s, self, slurm.SSH(*s.Slurm)), nil
+	of := withCatalogChips(*s, offers)
+	if of.Slurm.SSH != "" {
+		return slurm.NewRemote(of, self, slurm.SSH(*of.Slurm)), nil
 	}
-	return slurm.New(*s, self, slurm.System(s.Slurm.Bin, s.Slurm.Config)), nil
+	return slurm.New(of, self, slurm.System(of.Slurm.Bin, of.Slurm.Config)), nil
+}
+
+// withCatalogChips adds to pools of a known instance type the chips that it has,
+// where the file says nothing of them: Slurm's names of resources may be anything.
+func withCatalogChips(s site.Site, offers *catalog.Catalog) site.Site {
+	s.Pools = slices.Clone(s.Pools)
+	for i := range s.Pools {
+		p := &s.Pools[i]
+		if p.InstanceType == "" || p.Chip != "" || offers == nil {
+			continue
+		}
+		t, err := offers.Type(cmp.Or(p.Provider, s.Provider), p.InstanceType)
+		if err != nil || t.Chip == nil {
+			continue
+		}
+		p.Chip, p.ChipsPerNode = t.Chip.ID, cmp.Or(p.ChipsPerNode, t.Chips)
+	}
+	return s
 }
 
 // SlurmBatch is the batch script of a gang's job on a Slurm cluster.
