@@ -12,6 +12,9 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
+// owned is the provider of nodes that nobody rents out.
+const owned = "owned"
+
 // pricer sets the rate of pools. This machine's is the user's own, or an
 // imputed one, flagged, at what a like instance rents for. Elsewhere it is that
 // of the site's file, or else the catalog's; where neither has one the pool is
@@ -53,9 +56,9 @@ func priceElsewhere(pool fleet.Pool, file *site.Site, offers *catalog.Catalog) f
 // does.
 func complete(pool fleet.Pool, offers *catalog.Catalog) fleet.Pool {
 	if pool.Provider == "" {
-		pool.Provider = "owned"
+		pool.Provider = owned
 	}
-	if pool.Option == "" && pool.Provider != "owned" {
+	if pool.Option == "" && pool.Provider != owned {
 		pool.Option = string(catalog.OnDemand)
 	}
 	if kind, err := offers.Type(pool.Provider, pool.InstanceType); err == nil && pool.Chip == "" && pool.Family != string(chip.CPU) {
@@ -71,8 +74,11 @@ func complete(pool fleet.Pool, offers *catalog.Catalog) fleet.Pool {
 // offerOf finds the offer that a pool's nodes are bought under, or says why
 // there is none.
 func offerOf(pool fleet.Pool, offers *catalog.Catalog) (*catalog.Offer, string) {
-	if pool.InstanceType == "" || pool.Provider == "" {
-		return nil, "no price is known: its instance type or provider is not"
+	switch {
+	case pool.Provider == owned:
+		return nil, "no price is known: its nodes are owned"
+	case pool.InstanceType == "":
+		return nil, "no price is known: its instance type is not"
 	}
 	kind, err := offers.Type(pool.Provider, pool.InstanceType)
 	if err != nil {

@@ -50,11 +50,12 @@ pools: [{name: own, partition: a, rate: 12.5 EUR}, {name: none, partition: b}]
 		"what the engine saw goes first": {
 			with(func(p *fleet.Pool) { p.Chip, p.ChipsPerNode, p.Family = "H100", 4, "cuda" }), "55.04", "us-east-1", "H100", 4, "USD",
 		},
-		"no such region":      {with(func(p *fleet.Pool) { p.Region = "mars-1" }), "", "no on-demand offer of p5.48xlarge in mars-1", "H100", 8, "USD"},
-		"unknown region":      {with(func(p *fleet.Pool) { p.Region = "" }), "", "a region that is not known", "H100", 8, "USD"},
-		"unknown type":        {with(func(p *fleet.Pool) { p.InstanceType = "p5.48xlrge" }), "", "did you mean p5.48xlarge", "cpu", 1, "USD"},
-		"no type":             {fleet.Pool{Site: "s", Name: "none"}, "", "its instance type or provider is not", "cpu", 1, "USD"},
-		"a rate of elsewhere": {with(func(p *fleet.Pool) { p.Name, p.InstanceType = "none", "" }), "", "give the pool a rate", "cpu", 1, "USD"},
+		"no such region":       {with(func(p *fleet.Pool) { p.Region = "mars-1" }), "", "no on-demand offer of p5.48xlarge in mars-1", "H100", 8, "USD"},
+		"unknown region":       {with(func(p *fleet.Pool) { p.Region = "" }), "", "a region that is not known", "H100", 8, "USD"},
+		"unknown type":         {with(func(p *fleet.Pool) { p.InstanceType = "p5.48xlrge" }), "", "did you mean p5.48xlarge", "cpu", 1, "USD"},
+		"no type":              {fleet.Pool{Site: "s", Name: "none"}, "", "its nodes are owned", "cpu", 1, "USD"},
+		"a cloud without type": {fleet.Pool{Site: "s", Name: "none", Provider: "aws"}, "", "its instance type is not", "cpu", 1, "USD"},
+		"a rate of elsewhere":  {with(func(p *fleet.Pool) { p.Name, p.InstanceType = "none", "" }), "", "give the pool a rate", "cpu", 1, "USD"},
 	} {
 		got := price(c.pool, file)
 		if c.rate == "" {
