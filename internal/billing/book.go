@@ -106,6 +106,16 @@ func NewBook(contracts []*contract.Contract) (*Book, error) {
 	return b, nil
 }
 
+// ByCurrency groups contracts by their currency: those of one are billed in one
+// book.
+func ByCurrency(contracts []*contract.Contract) map[units.Currency][]*contract.Contract {
+	by := map[units.Currency][]*contract.Contract{}
+	for _, c := range contracts {
+		by[c.Currency] = append(by[c.Currency], c)
+	}
+	return by
+}
+
 // turnBefore orders roles, then commitments by the length of their windows:
 // what a short one charges counts towards a long one.
 func (b *Book) turnBefore(x, y gather) bool {

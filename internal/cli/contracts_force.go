@@ -16,7 +16,6 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/spec"
-	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
 // forceCommands put contracts in force on the ledger, and take them out.
@@ -112,20 +111,12 @@ func clashes(c config.Config, added []*contract.Contract, files []string) error 
 		}
 		all = append(all, others...)
 	}
-	for _, contracts := range byCurrency(all) {
+	for _, contracts := range billing.ByCurrency(all) {
 		if _, err := billing.NewBook(contracts); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func byCurrency(contracts []*contract.Contract) map[units.Currency][]*contract.Contract {
-	by := map[units.Currency][]*contract.Contract{}
-	for _, c := range contracts {
-		by[c.Currency] = append(by[c.Currency], c)
-	}
-	return by
 }
 
 // copyWhole copies a file whole or not at all: a control plane may read it now.

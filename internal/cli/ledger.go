@@ -193,7 +193,7 @@ func (a *app) verifyLedger(ctx context.Context, p *plane) error {
 		text := fmt.Sprintf("the ledger balances: %s of %s, %s, no gap, no overlap\n",
 			plural(verdict.Entries, "entry", "entries"), plural(verdict.Attempts, "attempt", "attempts"), exactMonies(verdict.Booked))
 		if verdict.Charges > 0 {
-			text += fmt.Sprintf("%s of bills stand once each\n", countOf(verdict.Charges, "entry"))
+			text += fmt.Sprintf("%s of bills stand once each, as the contracts in force make them\n", plural(verdict.Charges, "entry", "entries"))
 		}
 		if verdict.Entries == 0 {
 			text = "the ledger is empty: nothing to prove\n"

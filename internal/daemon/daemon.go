@@ -130,7 +130,7 @@ func (d *Daemon) open(ctx context.Context) error {
 	return d.serve(server.Services{
 		Store: d.store, Loop: d.loop, Sites: d.sites, Clock: clock.System, Log: d.options.Log,
 		Checkpoints: checkpoints, Version: d.options.Version, PID: os.Getpid(), Metrics: metrics.Handler(), Touched: d.touch,
-		Quote: d.quote(market), Settle: d.settler.Refresh,
+		Quote: d.quote(market), Settle: d.settler.Refresh, Audit: d.settler.Audit,
 	})
 }
 

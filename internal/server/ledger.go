@@ -118,6 +118,7 @@ func wireAmounts(amounts []units.Amount) []v1.Money {
 
 func (s *server) verify(ctx context.Context, _ *struct{}) (*body[v1.LedgerVerdict], error) {
 	var out v1.LedgerVerdict
+	s.settle(ctx)
 	err := s.Store.View(ctx, func(tx store.Tx) error {
 		attempts, err := allAttempts(tx)
 		if err != nil {
@@ -136,10 +137,14 @@ func (s *server) verify(ctx context.Context, _ *struct{}) (*body[v1.LedgerVerdic
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || s.Audit == nil {
+		return answer(out), err
 	}
-	return answer(out), nil
+	problems, err := s.Audit(ctx)
+	for _, p := range problems {
+		out.Problems = append(out.Problems, p.String())
+	}
+	return answer(out), err
 }
 
 func allAttempts(tx store.Tx) ([]fleet.Attempt, error) {

@@ -10,6 +10,7 @@ import (
 
 	v1 "github.com/switchyard-ai/switchyard/api/v1"
 	"github.com/switchyard-ai/switchyard/internal/clock"
+	"github.com/switchyard-ai/switchyard/internal/ledger"
 	"github.com/switchyard-ai/switchyard/internal/reconcile"
 	"github.com/switchyard-ai/switchyard/internal/store"
 )
@@ -28,7 +29,8 @@ type Services struct {
 	Metrics     http.Handler // may be nil
 	Touched     func()       // called at every request; may be nil
 	Quote       Quoter
-	Settle      func(context.Context) // bills the ledger up to now; may be nil
+	Settle      func(context.Context)                           // bills the ledger up to now; may be nil
+	Audit       func(context.Context) ([]ledger.Problem, error) // bills the ledger from nothing, to compare; may be nil
 }
 
 // server is the handlers' state: nothing but their services.

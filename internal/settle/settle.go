@@ -124,10 +124,7 @@ func (s *Settler) Settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	by := map[units.Currency][]*contract.Contract{}
-	for _, c := range contracts {
-		by[c.Currency] = append(by[c.Currency], c)
-	}
+	by := billing.ByCurrency(contracts)
 	marks, err := s.marks(ctx)
 	if err != nil {
 		return err

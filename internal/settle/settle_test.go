@@ -309,7 +309,35 @@ func TestTheLedgerIsTheBill(t *testing.T) {
 			t.Fatalf("%v %v", report.Problems, err)
 		}
 		conserved(t, w)
+		if problems, err := w.settler().Audit(context.Background()); err != nil || len(problems) > 0 {
+			t.Fatal(problems, err)
+		}
 	})
+}
+
+// What the contracts do not make, and what they make and is missing, is found.
+func TestAuditFindsWhatIsWrong(t *testing.T) {
+	for name, commit := range map[string]func(*memory){
+		"a charge is dearer": func(m *memory) { m.entries[len(m.entries)-2].Cost.Micros++ },
+		"a charge is gone":   func(m *memory) { m.entries = slices.Delete(m.entries, len(m.entries)-3, len(m.entries)-2) },
+		"a charge of nothing": func(m *memory) {
+			e := m.entries[len(m.entries)-1]
+			e.ID, e.Key, e.Clause = e.ID+1, "bill|x #1", "none"
+			m.entries = append(m.entries, e)
+		},
+	} {
+		w := &world{store: newMemStore(), now: start.Add(10*time.Hour + 6*time.Minute), contracts: contractsOf(t, fmt.Sprintf(plan, "900"))}
+		a := attempt("gpt", 3, "50", start.Add(8*time.Hour), 90*time.Minute)
+		w.meter(ledger.UsageEntries(a, "lab", a.Started, a.Ended, a.Ended)...)
+		w.settle(t)
+		if problems, err := w.settler().Audit(context.Background()); err != nil || len(problems) > 0 {
+			t.Fatal(problems, err)
+		}
+		commit(&w.store.state)
+		if problems, err := w.settler().Audit(context.Background()); err != nil || len(problems) == 0 {
+			t.Errorf("%s: nothing was found, %v", name, err)
+		}
+	}
 }
 
 // conserved checks the ledger against a bill made by billing alone, and that
