@@ -83,7 +83,7 @@ func serveInit(in io.Reader, out io.Writer) error {
 }
 
 // shared are folders that the programs insist on: they get empty ones.
-var shared = [...]string{"/run", "/var/lib/cni", "/var/log/containers"}
+func shared() []string { return []string{"/run", "/var/lib/cni", "/var/log/containers"} }
 
 // furnish makes the namespaces a place to live in.
 func furnish() error {
@@ -96,7 +96,7 @@ func furnish() error {
 	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("proc: %w", err)
 	}
-	for _, dir := range shared {
+	for _, dir := range shared() {
 		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
 			return fmt.Errorf("tmpfs at %s: %w", dir, err)
 		}

@@ -49,7 +49,7 @@ func newLab(t testing.TB) *lab {
 }
 
 func (l *lab) open() error {
-	for _, dir := range shared {
+	for _, dir := range shared() {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return err

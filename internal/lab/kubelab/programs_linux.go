@@ -21,10 +21,12 @@ const (
 )
 
 // needed are the commands of the system that a lab runs, by Debian package.
-var needed = [...][2]string{
-	{"etcd", "etcd-server"}, {"containerd", "containerd"}, {"ctr", "containerd"}, {"runc", "runc"},
-	{"/usr/lib/cni/bridge", "containernetworking-plugins"}, {"iptables", "iptables"}, {"ip", "iproute2"},
-	{"/bin/busybox", "busybox-static"},
+func needed() [][2]string {
+	return [][2]string{
+		{"etcd", "etcd-server"}, {"containerd", "containerd"}, {"ctr", "containerd"}, {"runc", "runc"},
+		{"/usr/lib/cni/bridge", "containernetworking-plugins"}, {"iptables", "iptables"}, {"ip", "iproute2"},
+		{"/bin/busybox", "busybox-static"},
+	}
 }
 
 // Need skips the test where the machine cannot run a lab, and says why. In CI
@@ -38,7 +40,7 @@ func Need(t testing.TB) {
 	if os.Getuid() != 0 {
 		lacks = append(lacks, "root")
 	}
-	for _, n := range needed {
+	for _, n := range needed() {
 		if _, err := exec.LookPath(n[0]); err != nil {
 			lacks = append(lacks, fmt.Sprintf("%s (package %s)", n[0], n[1]))
 		}
