@@ -57,7 +57,7 @@ func (a *app) showMove(m v1.MoveAnswer) error {
 			disrupted := showSpan(time.Duration(c.Disruption * float64(time.Second)))
 			shown = []string{c.Pool, showMoney(c.Stay), showMoney(c.Go), fmt.Sprintf("%.0f%%", 100*c.Saving), disrupted, fmt.Sprintf("%.1f", c.Score), ""}
 		} else if why == "" {
-			shown[6] = "what it costs to the end is not known"
+			shown[2] = showMoney(c.Hourly) + "/h" // how fast it goes there is not known
 		}
 		l.cells = append(l.cells, shown)
 		l.exact = append(l.exact, []string{

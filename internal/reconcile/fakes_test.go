@@ -202,6 +202,29 @@ func (t *memTx) Sites() ([]fleet.Site, error) {
 	return slices.SortedFunc(maps.Values(t.sites), func(a, b fleet.Site) int { return strings.Compare(a.Name, b.Name) }), nil
 }
 
+func (t *memTx) PoolUses(since, now time.Time) ([]store.PoolUse, error) {
+	uses := map[string]store.PoolUse{}
+	for _, list := range t.memory.attempts {
+		for _, a := range list {
+			if a.Started.IsZero() || a.Started.Before(since) {
+				continue
+			}
+			use := uses[a.Pool]
+			use.Pool = a.Pool
+			end := a.Ended
+			if end.IsZero() {
+				end = now
+			}
+			use.Hours += end.Sub(a.Started).Hours()
+			if a.State == fleet.AttemptLost {
+				use.Lost++
+			}
+			uses[a.Pool] = use
+		}
+	}
+	return slices.SortedFunc(maps.Values(uses), func(a, b store.PoolUse) int { return strings.Compare(a.Pool, b.Pool) }), nil
+}
+
 func (t *memTx) Blob(name string) ([]byte, error) { return t.blobs[name], nil }
 
 func (t *memTx) PutBlob(name string, data []byte) error {

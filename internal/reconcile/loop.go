@@ -89,6 +89,7 @@ type Loop struct {
 	watch    watchdog
 	copies   copies
 	merits   merits
+	seen     interruptions
 }
 
 // New returns a loop that does nothing until Run or Tick.
@@ -175,6 +176,9 @@ func (l *Loop) tick(ctx context.Context, pass *Pass) error {
 	l.forget(w.runs)
 	pass.Live, pass.Queued = len(w.live), len(w.queue)
 	if err := l.enforce(ctx, w); err != nil {
+		return err
+	}
+	if err := l.countInterruptions(ctx); err != nil {
 		return err
 	}
 	sights := l.observe(ctx, w)

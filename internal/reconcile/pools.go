@@ -187,7 +187,7 @@ func (l *Loop) dress(pool fleet.Pool, place Place) fleet.Pool {
 			pool.Ends, pool.Notice = declared.Ends.Time, declared.NoticeOf()
 		}
 	}
-	return l.Price(pool, place.File)
+	return l.Price(l.seen.mark(pool), place.File)
 }
 
 // pool finds a pool by ID; one that is gone has no capacity.

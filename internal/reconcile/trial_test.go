@@ -159,6 +159,24 @@ func TestTheWatchdogWaitsAsLongAsTheFileSays(t *testing.T) {
 	}
 }
 
+// A pool that takes gangs away again and again says so to the merit order.
+func TestInterruptionsAreCountedByPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r *worldRig
+		r = newWorld(t, training(&r, 36000, time.Second))
+		run := r.submit("")
+		for n := range 3 {
+			r.long(20 * time.Minute)
+			delete(r.sites["east"].gangs, fleet.AttemptKey(run.ID, n+1))
+		}
+		r.long(20 * time.Minute)
+		pools, err := r.loop.SitePools(context.Background(), "east")
+		if err != nil || len(pools) != 1 || pools[0].Interruptions != 3 || pools[0].Observed < 0.5 || pools[0].Observed > 1.5 {
+			t.Errorf("%+v %v", pools, err)
+		}
+	})
+}
+
 // After two attempts that end because of a node the run stays away from it.
 func TestABadNodeIsAvoided(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

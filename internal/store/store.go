@@ -50,6 +50,10 @@ type Tx interface {
 	// LiveAttempts lists the attempts that are not final, oldest first.
 	LiveAttempts() ([]fleet.Attempt, error)
 
+	// PoolUses sums, by pool, what the attempts did that started from a time on;
+	// those that live count until now.
+	PoolUses(since, now time.Time) ([]PoolUse, error)
+
 	// AppendDecision appends a decision about a run, which must be there
 	// (NotFound).
 	AppendDecision(decision fleet.Decision) error
@@ -83,6 +87,13 @@ type Tx interface {
 	// read. Nil data removes it.
 	PutBlob(name string, data []byte) error
 	Blob(name string) ([]byte, error) // nil where there is none
+}
+
+// PoolUse is what attempts did in a pool.
+type PoolUse struct {
+	Pool  string // fleet.Pool.ID
+	Hours float64
+	Lost  int // attempts that the site took away or lost
 }
 
 // RunFilter selects runs; zero fields select all.

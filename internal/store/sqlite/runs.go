@@ -148,6 +148,17 @@ func (t *tx) LiveAttempts() ([]fleet.Attempt, error) {
 	return attempts, classify(err, "list live attempts")
 }
 
+// PoolUses sums what attempts did, by pool.
+func (t *tx) PoolUses(since, now time.Time) ([]store.PoolUse, error) {
+	const nanosPerHour = 3.6e12
+	uses, err := all(t, func(row scanner) (u store.PoolUse, err error) {
+		err = row.Scan(&u.Pool, &u.Hours, &u.Lost)
+		return u, err
+	}, `SELECT pool, sum(max(0, coalesce(ended, ?2) - started)) / ?3, sum(state = 'lost') FROM attempts
+		WHERE started >= ?1 GROUP BY pool ORDER BY pool`, instant(since), instant(now), nanosPerHour)
+	return uses, classify(err, "sum the use of pools")
+}
+
 func scanAttempt(row scanner) (fleet.Attempt, error) {
 	var a fleet.Attempt
 	var rate string

@@ -90,6 +90,21 @@ func attempts(t *testing.T, s store.Store) {
 	})
 }
 
+func poolUses(t *testing.T, s store.Store) {
+	lost, live, before, waits := recorded("a", 1, 0), recorded("a", 2, 3), recorded("a", 3, 4), recorded("a", 4, 5)
+	lost.State, lost.Started, lost.Ended, lost.Pool = fleet.AttemptLost, start(), start().Add(90*time.Minute), "eks/spot"
+	live.State, live.Started, live.Pool = fleet.AttemptRunning, start().Add(time.Hour), "eks/spot"
+	before.State, before.Started, before.Ended, before.Pool = fleet.AttemptLost, start().Add(-time.Hour), start(), "eks/spot"
+	update(t, s, func(tx store.Tx) error {
+		return errors.Join(tx.PutRun(queued("a", 0)), tx.PutAttempt(lost), tx.PutAttempt(live), tx.PutAttempt(before), tx.PutAttempt(waits))
+	})
+	view(t, s, func(tx store.Tx) error {
+		found, err := tx.PoolUses(start(), start().Add(2*time.Hour))
+		wantEqual(t, found, []store.PoolUse{{Pool: "eks/spot", Hours: 2.5, Lost: 1}})
+		return err
+	})
+}
+
 func decisions(t *testing.T, s store.Store) {
 	// The clock may jump back; the order is that of what was decided.
 	told := []fleet.Decision{

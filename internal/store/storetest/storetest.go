@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"the ledger is read by filter, in order, in pages", entriesFiltered},
 		{"a reader of the ledger may use the transaction", entriesNested},
 		{"an entry is reversed once", reversedOnce},
+		{"the use of pools", poolUses},
 		{"sites", sites},
 		{"sites, quotas and settings", small},
 		{"a failed update leaves no trace", failedUpdate},
