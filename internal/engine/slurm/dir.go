@@ -50,6 +50,7 @@ func nodesOf(gang engine.Gang) int { return max(gang.Nodes, 1) }
 // stopRecord is stop.json, which the agents read as a ranks.Stop.
 type stopRecord struct {
 	Grace time.Duration `json:"grace"`
+	Dump  bool          `json:"dump,omitempty"`
 	At    time.Time     `json:"at"` // first asked
 }
 

@@ -59,7 +59,10 @@ type attempt struct {
 	err    error
 }
 
-var _ engine.Engine = (*Remote)(nil)
+var (
+	_ engine.Engine = (*Remote)(nil)
+	_ engine.Dumper = (*Remote)(nil)
+)
 
 // SSH is the system's ssh client, for a login node. It never asks for anything.
 func SSH(of site.Slurm) []string {
@@ -132,6 +135,12 @@ func (r *Remote) History(ctx context.Context, key string) ([]fleet.Progress, err
 // Stop implements engine.Engine.
 func (r *Remote) Stop(ctx context.Context, key string, grace time.Duration) error {
 	_, err := r.call(ctx, request{Method: "stop", Key: key, Grace: grace})
+	return err
+}
+
+// Dump implements engine.Dumper.
+func (r *Remote) Dump(ctx context.Context, key string, grace time.Duration) error {
+	_, err := r.call(ctx, request{Method: "dump", Key: key, Grace: grace})
 	return err
 }
 

@@ -111,6 +111,8 @@ func (e *Engine) answer(ctx context.Context, r request) response {
 		answer.Points, err = e.History(ctx, r.Key)
 	case "stop":
 		err = e.Stop(ctx, r.Key, r.Grace)
+	case "dump":
+		err = e.Dump(ctx, r.Key, r.Grace)
 	case "list":
 		answer.Keys, err = e.List(ctx)
 	case "forget":

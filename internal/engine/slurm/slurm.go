@@ -36,7 +36,10 @@ type Engine struct {
 	names *program
 }
 
-var _ engine.Engine = (*Engine)(nil)
+var (
+	_ engine.Engine = (*Engine)(nil)
+	_ engine.Dumper = (*Engine)(nil)
+)
 
 // New returns the engine of a Slurm site. The command self, followed by "batch"
 // or "node" and a gang's folder, must call RunBatch or RunNode; its program is
@@ -205,6 +208,15 @@ func (e *Engine) putDir(key string, fill func(aside, final gangDir) error) error
 
 // Stop implements engine.Engine.
 func (e *Engine) Stop(ctx context.Context, key string, grace time.Duration) error {
+	return e.stop(ctx, key, stopRecord{Grace: max(grace, 0)})
+}
+
+// Dump implements engine.Dumper.
+func (e *Engine) Dump(ctx context.Context, key string, grace time.Duration) error {
+	return e.stop(ctx, key, stopRecord{Grace: max(grace, 0), Dump: true})
+}
+
+func (e *Engine) stop(ctx context.Context, key string, stop stopRecord) error {
 	if !e.key.MatchString(key) {
 		return fault.Newf(fault.Invalid, "gang key %q: want letters, digits, '.', '_' and '-'", key)
 	}
@@ -222,7 +234,7 @@ func (e *Engine) Stop(ctx context.Context, key string, grace time.Duration) erro
 	if status, err := e.Observe(ctx, key); err == nil && status.State == engine.Exited {
 		return nil // it had ended by itself
 	}
-	if err := dir.requestStop(grace); err != nil {
+	if err := dir.requestStop(stop); err != nil {
 		return storageFault(err, "recording the stop")
 	}
 	crashAt("stop:after-request")
@@ -237,14 +249,14 @@ func (e *Engine) Stop(ctx context.Context, key string, grace time.Duration) erro
 }
 
 // requestStop records the stop. A later one can only shorten the grace.
-func (d gangDir) requestStop(grace time.Duration) error {
-	stop := stopRecord{Grace: max(grace, 0), At: time.Now().UTC()}
+func (d gangDir) requestStop(stop stopRecord) error {
+	stop.At = time.Now().UTC()
 	var before stopRecord
 	if found, err := whole.ReadJSON(d.file(stopFile), &before); found && err == nil {
-		stop.At = before.At
-		if before.Grace <= stop.Grace {
+		if before.Grace <= stop.Grace && (before.Dump || !stop.Dump) {
 			return nil
 		}
+		stop.At, stop.Grace, stop.Dump = before.At, min(before.Grace, stop.Grace), before.Dump || stop.Dump
 	}
 	return whole.WriteJSON(d.file(stopFile), stop, whole.Durable)
 }
