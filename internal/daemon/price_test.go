@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"os"
@@ -95,6 +96,37 @@ func TestEveryEngineOpens(t *testing.T) {
 		if closer, ok := opened.(io.Closer); ok {
 			if err := closer.Close(); err != nil {
 				t.Errorf("%s: %v", kind, err)
+			}
+		}
+	}
+}
+
+// The pools of the shipped examples have a price: their own, or the catalog's.
+func TestExampleSitesArePriced(t *testing.T) {
+	offers, err := catalog.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("../../examples/sites/*.yaml")
+	if err != nil || len(files) < 3 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := site.Parse(path, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Pools {
+			pool := fleet.Pool{
+				Site: file.Name, Name: d.Name, Provider: cmp.Or(d.Provider, file.Provider), Region: cmp.Or(d.Region, file.Region),
+				InstanceType: d.InstanceType, Option: string(d.Option), Chip: d.Chip, ChipsPerNode: d.ChipsPerNode,
+			}
+			if priced := pricer(nil, offers)(pool, file); priced.Unpriced {
+				t.Errorf("%s: %s: %s", path, d.Name, priced.RateSource)
 			}
 		}
 	}

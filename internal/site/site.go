@@ -34,7 +34,7 @@ type Site struct {
 
 	Kubernetes *Kubernetes `json:"kubernetes,omitempty" jsonschema_description:"For engine kubernetes."`
 	Slurm      *Slurm      `json:"slurm,omitempty" jsonschema_description:"For engine slurm."`
-	Pools      []Pool      `json:"pools,omitempty" jsonschema_description:"Declared pools. Those of an engine that can tell are discovered without; a declaration adds to them or sets what they do not tell."`
+	Pools      []Pool      `json:"pools,omitempty" jsonschema_description:"Declared pools. Kubernetes: nodes that no declaration takes are pools of their own. Slurm: without any, each partition and kind of accelerator is one."`
 }
 
 // Engine is what runs the work of a site.
