@@ -438,17 +438,11 @@ func (r *recourse) qualifyFamily(w int, family string, groups []int) {
 		if work.Total == 0 && work.Class != plan.Batch {
 			limit = r.f.demand[w][t]
 		}
-		inTime := false // before any port could be ready, the row binds for nobody to move
 		for _, b := range r.m.ports {
 			if b.model == work.Model && b.family == family {
-				inTime = inTime || b.ready.Before(period.To)
 				terms = append(terms, lp.Term{Var: b.v, Coefficient: -limit * period.Part(b.ready, r.m.end)})
 			}
 		}
-		info := r.info(rowQualified, work.Model+" on "+family, t, work.Model+" is validated on "+family)
-		if inTime {
-			info.most = limit
-		}
-		r.m.row(info, -inf, 0, terms...)
+		r.m.row(r.info(rowQualified, work.Model+" on "+family, t, work.Model+" is validated on "+family), -inf, 0, terms...)
 	}
 }

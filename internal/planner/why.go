@@ -254,6 +254,8 @@ func short(x float64) string {
 }
 
 // binding sums up the shadow prices of constraints by what they are about.
+// Those of qualification are left out: where nothing runs on a family yet, any
+// price above the true one is a valid dual. What a port carries says it better.
 func (a *answer) binding(duals []float64) []plan.Binding {
 	type sum struct {
 		worth, yearly, nodeDays float64
@@ -263,10 +265,7 @@ func (a *answer) binding(duals []float64) []plan.Binding {
 	var order []family
 	for i, info := range a.info {
 		price := math.Abs(duals[i])
-		if price < 1e-9 || info.kind == rowGroup || info.kind == rowLink || info.kind == rowDraw || info.kind == rowForce || info.kind == rowTier || info.kind == rowCover || info.kind == rowDemand || info.kind == rowSign {
-			continue
-		}
-		if info.kind == rowQualified && info.most == 0 {
+		if price < 1e-9 || info.kind == rowGroup || info.kind == rowLink || info.kind == rowDraw || info.kind == rowForce || info.kind == rowTier || info.kind == rowQualified || info.kind == rowCover || info.kind == rowDemand || info.kind == rowSign {
 			continue
 		}
 		f := family{info.kind, info.subject}
@@ -335,8 +334,6 @@ func (a *answer) hundredth(row int) float64 {
 			return 0.01 * info.most
 		}
 		return 0.01 * a.sharedOf(row)
-	case rowQualified:
-		return 0.01 * info.most
 	case rowExclusive:
 		return 0.01
 	case rowSurvive:
@@ -409,8 +406,6 @@ func (a *answer) bindingWords(f family, worth string, nodeDay float64) string {
 		return fmt.Sprintf("surviving without %s binds: one more percent would cost %s", f.subject, worth)
 	case rowCash:
 		return fmt.Sprintf("cash binds: one percent more of it at the start would save %s", worth)
-	case rowQualified:
-		return fmt.Sprintf("validating %s sooner would save %s for each percent of its work", f.subject, worth)
 	case rowWarrant:
 		return fmt.Sprintf("warrant %s waits for power in use", f.subject)
 	case rowExclusive:
