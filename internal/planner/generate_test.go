@@ -25,7 +25,8 @@ type buyer struct {
 	more   string  // further contracts to sign
 	docs   string  // and their documents
 	hedge  bool
-	signed bool // one commitment is in force
+	signed bool    // one commitment is in force
+	dearer float64 // factor on the prices of aws; 0 for none
 }
 
 type chipOf struct {
@@ -103,6 +104,9 @@ func (b buyer) supply(out *strings.Builder, random *rand.Rand, total float64) {
 			capacity = fmt.Sprintf(", capacity: %g", b.scale*float64(1+int(total/b.scale*(0.05+0.3*random.Float64())/8)))
 		}
 		price := c.price * 8 * (0.9 + 0.3*random.Float64())
+		if c.provider == "aws" && b.dearer > 0 {
+			price *= b.dearer
+		}
 		fmt.Fprintf(out, "- {name: %so%d.48xlarge, provider: %s, region: r%d, chip: %s, chips: 8, price: %.4f, yearly_price_factor: %.2f%s}\n",
 			b.prefix, i, c.provider, i/len(chips), c.name, price, 0.8+0.15*random.Float64(), capacity)
 	}

@@ -84,7 +84,7 @@ func (r Request) variant(ctx context.Context, solver lp.Solver, made *plan.Plan,
 		return err
 	}
 	options := r.Options
-	options.Progress = nil
+	options.Progress, options.Start = nil, &made.Choice
 	a, err := p.ask(ctx, solver, question{weighted: true}, options)
 	if err != nil {
 		v.Error = err.Error() // a value under which no plan exists is an answer too

@@ -15,7 +15,7 @@ const mostWeighed = 8
 // weigh plans again with each contract on offer decided the other way, and says
 // what that would cost more.
 func (p *Problem) weigh(ctx context.Context, solver lp.Solver, made *plan.Plan, o Options) error {
-	o.Progress = nil
+	o.Progress, o.Start = nil, &made.Choice
 	offered := map[string]bool{}
 	for _, d := range p.deals {
 		if !d.fixed {

@@ -205,6 +205,11 @@ func (in *instance) setOptions(ctx context.Context, options lp.Options) error {
 	if err := in.option(ctx, "_Highs_setDoubleOptionValue", "time_limit", api.EncodeF64(limit)); err != nil {
 		return err
 	}
+	if options.Start != nil { // a good solution is known: spend the time on the bound
+		if err := in.option(ctx, "_Highs_setDoubleOptionValue", "mip_heuristic_effort", api.EncodeF64(0)); err != nil {
+			return err
+		}
+	}
 	if options.RelativeGap > 0 {
 		return in.option(ctx, "_Highs_setDoubleOptionValue", "mip_rel_gap", api.EncodeF64(options.RelativeGap))
 	}
