@@ -161,7 +161,10 @@ func (l *levers) leave(ctx context.Context, words string, mine func(offer) bool,
 		return nil, err
 	}
 	out := &Leaving{Difference: more(a, l.best)}
-	out.Value = max(out.Value, 0) // with less to choose from nothing gets cheaper
+	if out.Value < 1e-6*l.best.Objective*l.best.scale { // with less to choose from nothing gets cheaper
+		out.Value = 0
+		return out, nil
+	}
 	out.Owed = a.charged() - l.best.charged()
 	out.Unserved = a.notServed() - l.best.notServed()
 	out.Elsewhere = out.Value - out.Owed - out.Unserved
