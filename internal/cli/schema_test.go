@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/switchyard-ai/switchyard/internal/catalog"
+	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/spec"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
@@ -199,6 +200,41 @@ func TestOverlaySchemaAgrees(t *testing.T) {
 		head + "discounts: {provider: aws}\n": false,
 	} {
 		_, parseErr := catalog.Load(catalog.Overlay{File: "own.yaml", Data: []byte(text)})
+		schemaErr := schema.Validate(parsed(t, []byte(text)))
+		if (parseErr == nil) != valid || (schemaErr == nil) != valid {
+			t.Errorf("valid %v, but reader: %v\nschema: %v\n%s", valid, parseErr, schemaErr, text)
+		}
+	}
+}
+
+// TestSiteSchemaAgrees holds site files against their reader and the schema.
+func TestSiteSchemaAgrees(t *testing.T) {
+	schema := schemas(t)[site.Kind]
+	const kube = "kind: Site\nname: a\nengine: kubernetes\n"
+	const pool = "pools: [{name: p, labels: {a: b}, "
+	for text, valid := range map[string]bool{
+		kube: true,
+		"kind: Site\nname: a\nengine: slurm\nslurm: {dir: /shared, ssh_port: 22, ssh: login, time_limit: 24h}\n": true,
+		kube + pool + "rate: $35.76, ends: '2027-03-01T11:30:00Z', notice: 40m, option: spot}]\n":                true,
+		kube + pool + "rate: 1_000.5 EUR, memory: 64GiB, family: neuron, max: 4}]\n":                             true,
+		kube + "kubernetes: {tolerations: [{operator: Exists}], pull_policy: Never}\n":                           true,
+
+		"kind: Site\nname: a\n":                                                           false, // no engine
+		"kind: Site\nname: a\nengine: nomad\n":                                            false,
+		"kind: Site\nname: a\nengine: slurm\nslurm: {ssh: login}\n":                       false, // no directory
+		kube + pool + "rate: 35.76}]\n":                                                   false,
+		kube + pool + "rate: $1e3}]\n":                                                    false,
+		kube + pool + "ends: tomorrow}]\n":                                                false,
+		kube + pool + "option: cheap}]\n":                                                 false,
+		kube + pool + "min: -1}]\n":                                                       false,
+		kube + "pools: [{labels: {a: b}}]\n":                                              false, // no name
+		kube + "kubernetes: {contxt: x}\n":                                                false,
+		kube + "kubernetes: {tolerations: [{key: a, effect: Never}]}\n":                   false,
+		kube + "secrets: [{name: A}]\n":                                                   false,
+		"kind: Site\nname: a\nengine: slurm\nslurm: {dir: /x, time_limit: long}\n":        false,
+		"kind: Site\nname: a\nengine: slurm\nslurm: {dir: /x, ssh: h, ssh_port: 70000}\n": false,
+	} {
+		_, parseErr := site.Parse("s.yaml", []byte(text))
 		schemaErr := schema.Validate(parsed(t, []byte(text)))
 		if (parseErr == nil) != valid || (schemaErr == nil) != valid {
 			t.Errorf("valid %v, but reader: %v\nschema: %v\n%s", valid, parseErr, schemaErr, text)
