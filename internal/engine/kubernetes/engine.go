@@ -7,9 +7,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/util/homedir"
+	"k8s.io/klog/v2"
 
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/engine"
@@ -142,7 +144,11 @@ func expandHome(path string) string {
 }
 
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, callPatience)
+	return context.WithTimeout(quiet(ctx), callPatience)
 }
+
+// quiet keeps client-go from writing to standard error: what it would say is in
+// the errors that it returns.
+func quiet(ctx context.Context) context.Context { return klog.NewContext(ctx, logr.Discard()) }
 
 func (e *Engine) now() time.Time { return e.options.Clock().UTC() }

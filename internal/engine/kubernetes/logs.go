@@ -56,7 +56,7 @@ func (e *Engine) stream(ctx context.Context, p part, since string) (io.ReadClose
 	if p.pod == nil || p.node == "" {
 		return nothing(), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	ctx, cancel := context.WithTimeout(quiet(ctx), readPatience)
 	request := e.api.core.Get().Namespace(e.namespace).Resource("pods").Name(p.pod.Name).SubResource("log").Param("container", mainContainer)
 	if since != "" {
 		request = request.Param("sinceTime", since)

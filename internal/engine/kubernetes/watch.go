@@ -26,6 +26,7 @@ type watched struct {
 
 	stopping chan struct{}
 	once     sync.Once
+	cancel   context.CancelFunc
 	running  sync.WaitGroup
 }
 
@@ -93,16 +94,21 @@ func (w *watched) start(see func(gang string, gone *corev1.Pod)) {
 	for _, i := range []cache.SharedIndexInformer{w.jobs, w.pods} {
 		_, _ = i.AddEventHandler(handler) // refused only once it has stopped
 	}
+	ctx, cancel := context.WithCancel(quiet(context.Background()))
+	w.cancel = cancel
 	for _, i := range []cache.SharedIndexInformer{w.jobs, w.pods, w.nodes} {
 		_ = i.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
 			w.log.Warn("the cluster cannot be watched; it is tried again", "error", err)
 		})
-		w.running.Go(func() { i.Run(w.stopping) })
+		w.running.Go(func() { i.RunWithContext(ctx) })
 	}
 }
 
 func (w *watched) stop() {
-	w.once.Do(func() { close(w.stopping) })
+	w.once.Do(func() {
+		close(w.stopping)
+		w.cancel()
+	})
 	w.running.Wait()
 }
 
