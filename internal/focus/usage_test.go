@@ -239,3 +239,41 @@ func BenchmarkALateDayOfAFleet(b *testing.B) {
 	b.ReportMetric(whole.Seconds(), "s-whole")
 	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/whole.Seconds(), "of-whole")
 }
+
+// BenchmarkExportOfAFleet writes the bill of a month of 10,000 nodes as FOCUS,
+// in both forms.
+func BenchmarkExportOfAFleet(b *testing.B) {
+	book := newBook(b, fleetContracts()...)
+	nodes := 10_000
+	if text := os.Getenv("YARD_BENCH_NODES"); text != "" {
+		if _, err := fmt.Sscan(text, &nodes); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if _, err := ReadUsage(&month{nodes: nodes, hours: 31 * 24}, "month.csv", book, UsageOptions{}); err != nil {
+		b.Fatal(err)
+	}
+	from, to, _ := book.Span()
+	book.Settle(from, to, func(billing.Charge) {})
+	for form, open := range map[string]func(io.Writer, string) (Writer, error){"csv": NewCSV, "parquet": NewParquet} {
+		b.Run(form, func(b *testing.B) {
+			for b.Loop() {
+				out, err := open(io.Discard, Version12)
+				if err != nil {
+					b.Fatal(err)
+				}
+				rows := 0
+				book.SplitCharges(func(c billing.Charge, line billing.Line) {
+					rows++
+					if err := out.Write(FromCharge(c, line, book.Currency(), Account{"acc", "Account"})); err != nil {
+						b.Fatal(err)
+					}
+				})
+				if err := out.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(rows), "rows")
+			}
+		})
+	}
+}
