@@ -67,6 +67,9 @@ var theLab sharedLab
 
 func lab(t *testing.T) *slurmlab.Lab {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("real Slurm is left out of -short")
+	}
 	if missing := slurmlab.Missing(); missing != "" {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(missing)

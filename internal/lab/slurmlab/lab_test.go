@@ -10,6 +10,9 @@ import (
 )
 
 func TestLab(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real Slurm is left out of -short")
+	}
 	if missing := slurmlab.Missing(); missing != "" {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(missing)
