@@ -31,6 +31,7 @@ type Config struct {
 	Listen    string        // TCP address of yard up
 	LocalRate *units.Rate   // USD per node-hour of this machine; nil imputes one
 	Restarts  int           // failed attempts in a row before a run is given up
+	Moves     int           // of all runs in a day, because another place is cheaper; 0 is none
 	Grace     time.Duration // between SIGTERM and SIGKILL
 	LogCap    int64         // bytes of log kept per rank; 0 is the engine's default
 	Retention time.Duration // how long logs of ended attempts are kept
@@ -52,6 +53,7 @@ type file struct {
 	Listen    string         `json:"listen"`
 	LocalRate string         `json:"local_rate"`
 	Restarts  *int           `json:"restarts"`
+	Moves     *int           `json:"moves_per_day"`
 	Grace     units.Duration `json:"grace"`
 	LogCap    units.Bytes    `json:"log_cap"`
 	Retention units.Duration `json:"retention"`
@@ -63,7 +65,7 @@ type file struct {
 
 func defaults() Config {
 	return Config{
-		Listen: "127.0.0.1:7700", Restarts: 5, Grace: 30 * time.Second,
+		Listen: "127.0.0.1:7700", Restarts: 5, Moves: 50, Grace: 30 * time.Second,
 		Retention: 90 * 24 * time.Hour, Idle: time.Minute, Interval: 500 * time.Millisecond,
 	}
 }
@@ -175,6 +177,12 @@ func (l *loader) durations(document *spec.Document, f file) {
 		l.config.Restarts = *f.Restarts
 		if *f.Restarts < 0 {
 			document.Faultf("restarts", "found %d; a count from 0 up is needed", *f.Restarts)
+		}
+	}
+	if f.Moves != nil {
+		l.config.Moves = *f.Moves
+		if *f.Moves < 0 {
+			document.Faultf("moves_per_day", "found %d; a count from 0 up is needed", *f.Moves)
 		}
 	}
 	for _, setting := range []struct {

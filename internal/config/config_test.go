@@ -25,9 +25,9 @@ func TestLaterSourcesWin(t *testing.T) {
 	if err != nil || c.Listen != "127.0.0.1:7700" || c.LocalRate != nil || c.Restarts != 5 || c.Grace != 30*time.Second {
 		t.Fatalf("defaults: %+v %v", c, err)
 	}
-	file := "listen: 127.0.0.1:1\nlocal_rate: \"0.1\"\nrestarts: 0\ngrace: 2m\nlog_cap: 1MiB\nretention: 7d\nserver: http://a:1\ntoken: t\n"
+	file := "listen: 127.0.0.1:1\nlocal_rate: \"0.1\"\nrestarts: 0\nmoves_per_day: 0\ngrace: 2m\nlog_cap: 1MiB\nretention: 7d\nserver: http://a:1\ntoken: t\n"
 	c, err = load(t, file, nil, Flags{})
-	if err != nil || c.Listen != "127.0.0.1:1" || c.LocalRate.Decimal() != "0.1" || c.Restarts != 0 || c.Grace != 2*time.Minute ||
+	if err != nil || c.Listen != "127.0.0.1:1" || c.LocalRate.Decimal() != "0.1" || c.Restarts != 0 || c.Moves != 0 || c.Grace != 2*time.Minute ||
 		c.LogCap != 1<<20 || c.Retention != 7*24*time.Hour || c.Server != "http://a:1" || c.Token != "t" {
 		t.Errorf("file: %+v %v", c, err)
 	}
@@ -43,14 +43,14 @@ func TestLaterSourcesWin(t *testing.T) {
 }
 
 func TestAllFaultsAtOnce(t *testing.T) {
-	file := "listen: nowhere\nlocal_rate: -1\nrestarts: -2\ngrace: soon\nidle: 0s\nlisten_on: x\n"
+	file := "listen: nowhere\nlocal_rate: -1\nrestarts: -2\nmoves_per_day: -1\ngrace: soon\nidle: 0s\nlisten_on: x\n"
 	_, err := load(t, file, map[string]string{"YARD_SERVER": "ftp://x", "YARD_LISTEN": "y"}, Flags{LocalRate: "cheap"})
 	if err == nil {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{
-		"config.yaml:1:9: listen: found \"nowhere\"", "config.yaml:2:13: local_rate: found \"-1\"", "config.yaml:3:11: restarts: found -2",
-		"config.yaml:4:8: grace: found \"soon\"", "config.yaml:5:7: idle: found 0s", "config.yaml:6:1: listen_on: unknown field",
+		"config.yaml:1:9: listen: found \"nowhere\"", "config.yaml:2:13: local_rate: found \"-1\"", "config.yaml:3:11: restarts: found -2", "moves_per_day: found -1",
+		"config.yaml:5:8: grace: found \"soon\"", "config.yaml:6:7: idle: found 0s", "config.yaml:7:1: listen_on: unknown field",
 		"YARD_SERVER: found \"ftp://x\"", "YARD_LISTEN: found \"y\"", "--local-rate: found \"cheap\"",
 	} {
 		if !strings.Contains(err.Error(), want) {

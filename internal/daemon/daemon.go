@@ -146,6 +146,7 @@ func (d *Daemon) parse(file string, data []byte, now time.Time) (*workload.Workl
 func (d *Daemon) policy() reconcile.Policy {
 	policy := reconcile.DefaultPolicy()
 	c := d.options.Config
+	policy.Moves.PerDay = c.Moves
 	policy.Restarts, policy.Grace, policy.LogCap, policy.Retention = c.Restarts, c.Grace, c.LogCap, c.Retention
 	return policy
 }

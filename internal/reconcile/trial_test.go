@@ -180,8 +180,7 @@ func TestInterruptionsAreCountedByPool(t *testing.T) {
 // After two attempts that end because of a node the run stays away from it.
 func TestABadNodeIsAvoided(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var r *worldRig
-		r = newWorld(t, func(key string) script {
+		r := newWorld(t, func(key string) script {
 			if strings.HasSuffix(key, "-1") || strings.HasSuffix(key, "-2") {
 				return script{takes: time.Minute, exit: 1, node: "gpu-17"}
 			}
