@@ -225,12 +225,10 @@ func TestABudgetCountsChargesForUseThatIsBilled(t *testing.T) {
 			}
 		}
 		r.store.state.settings[ledger.MarksSetting] = ledger.Marks{units.USD: {To: now, Through: int64(len(r.store.state.entries))}}.String()
-		for _, e := range []ledger.Entry{
+		r.store.state.entries = append(r.store.state.entries,
 			charge(ledger.Purchase, "local", 90_000_000, 0), charge(ledger.Amortisation, "local", 0, 1_500_000),
 			charge(ledger.Unused, "local", 0, 500_000), charge(ledger.Charged, "aws", 7_000_000, 7_000_000), charge(ledger.Withheld, "local", 5_000_000, 5_000_000),
-		} {
-			r.store.state.entries = append(r.store.state.entries, e)
-		}
+		)
 		r.loop.Recount()
 		standings, err := r.loop.Standings(context.Background())
 		if err != nil || len(standings) != 1 || standings[0].Spent.Micros != 2_000_000 {
