@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -233,7 +234,7 @@ func (d *Daemon) Live(ctx context.Context) (int, error) {
 const idleEvery = time.Second
 
 // AwaitIdle returns when no run is live and nobody has asked anything for the
-// configured time, or when ctx ends.
+// configured time, when the state directory is gone, or when ctx ends.
 func (d *Daemon) AwaitIdle(ctx context.Context) {
 	ticker := time.NewTicker(min(idleEvery, d.options.Config.Idle))
 	defer ticker.Stop()
@@ -242,6 +243,10 @@ func (d *Daemon) AwaitIdle(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		}
+		if _, err := os.Stat(d.options.Config.StateDir); errors.Is(err, fs.ErrNotExist) {
+			d.options.Log.Error("the state directory is gone: nobody can reach this yard any more", "dir", d.options.Config.StateDir)
+			return
 		}
 		quiet := time.Since(d.began) - time.Duration(d.touched.Load())
 		if live, err := d.Live(ctx); err == nil && live > 0 {

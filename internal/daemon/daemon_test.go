@@ -258,3 +258,19 @@ func fill(b *testing.B, state store.Store, live, ended int, now time.Time) {
 		b.Fatal(err)
 	}
 }
+
+// TestABackgroundDaemonEndsWithItsStateDirectory holds a daemon that waits for
+// work to end to what else ends it: nobody can reach it without its socket.
+func TestABackgroundDaemonEndsWithItsStateDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	d := startDaemon(t, dir)
+	d.options.Config.Idle = time.Hour
+	if err := os.Rename(dir, dir+"-elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if d.AwaitIdle(ctx); ctx.Err() != nil {
+		t.Error("it goes on")
+	}
+}
