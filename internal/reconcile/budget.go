@@ -35,8 +35,6 @@ func draining(a fleet.Attempt) bool {
 	return !a.State.Final() && (strings.HasPrefix(a.Reason, drainedBy) || moving(a))
 }
 
-func heldByBudget(run fleet.Run) bool { return strings.HasPrefix(run.Reason, heldBy) }
-
 // spending is the last count of the ledger against the budgets.
 type spending struct {
 	mu      sync.Mutex

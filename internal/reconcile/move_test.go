@@ -444,3 +444,24 @@ func killMoving(t *testing.T, point string) (deaths int) {
 	r.verifyAll()
 	return deaths
 }
+
+// A run that runs again no longer says why it waited.
+func TestARunThatIsPlacedAgainTellsNoOldReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r *worldRig
+		r = newWorld(t, training(&r, 36000, time.Second))
+		r.sites["west"].pools = nil
+		run := r.submit("")
+		r.pass(5 * time.Minute)
+		r.drains("east", true)
+		r.pass(20 * time.Minute)
+		if got, _ := r.wants(run.ID, fleet.Queued, 1); !strings.HasPrefix(got.Reason, "drained by its site") {
+			t.Fatalf("a run that waits says %q", got.Reason)
+		}
+		r.drains("east", false)
+		r.pass(5 * time.Minute)
+		if got, _ := r.wants(run.ID, fleet.Running, 2); got.Reason != "" {
+			t.Errorf("a run that runs again still says %q", got.Reason)
+		}
+	})
+}

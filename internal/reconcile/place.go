@@ -130,9 +130,7 @@ func (l *Loop) intend(ctx context.Context, placement scheduler.Placement) (fleet
 		}
 		attempt.Store = l.storeOf(attempt.Site, run.ID)
 		run.State, run.NotBefore, run.Target = fleet.Running, time.Time{}, ""
-		if heldByBudget(run) {
-			run.Reason = ""
-		}
+		run.Reason = "" // it said why the run waited
 		if err := tx.PutRun(run); err != nil {
 			return err
 		}
