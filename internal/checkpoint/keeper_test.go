@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -259,5 +260,46 @@ func TestMoveMayBeRepeated(t *testing.T) {
 	finish(t, k)
 	if bytes, err := Move(t.Context(), from, to, quiet); bytes != 0 || err != nil {
 		t.Errorf("%d bytes, %v; want that the second has gone on", bytes, err)
+	}
+}
+
+// TestManifestsThatLie holds hostile manifests to be set aside, whatever they
+// claim, and the checkpoint before them to be taken.
+func TestManifestsThatLie(t *testing.T) {
+	for name, lie := range map[string]func(t *testing.T, dir string){
+		"more parts than can be": func(t *testing.T, dir string) {
+			path := filepath.Join(dir, "manifests", epochKey(1), "step-2", "0-of-999999999999.json")
+			if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(filepath.Join(filepath.Dir(path), "0-of-1.json")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"more bytes than there are": func(t *testing.T, dir string) {
+			path := filepath.Join(dir, "manifests", epochKey(1), "step-2", "0-of-1.json")
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			changed := strings.ReplaceAll(string(data), `"size":3`, `"size":4611686018427387904`)
+			if changed == string(data) {
+				t.Fatalf("no size of 3 in %s", data)
+			}
+			if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, "file://"+filepath.ToSlash(dir))
+			begin(t, s, 1)
+			upload(t, s, 1, "step-1", "one")
+			upload(t, s, 1, "step-2", "two")
+			lie(t, dir)
+			begin(t, s, 2)
+			wantRestored(t, s, "step-1", "one")
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -116,8 +117,8 @@ func (s *Store) List(ctx context.Context) ([]Checkpoint, error) {
 // describe reads the manifests of a checkpoint; none where it has just been removed.
 func (s *Store) describe(ctx context.Context, f *found, last fence) (Checkpoint, error) {
 	c := Checkpoint{Name: f.Name, Step: f.step, Epoch: f.Epoch, Parts: f.parts, State: Complete}
-	for node := range f.parts {
-		if !f.nodes[node] {
+	for _, node := range slices.Sorted(maps.Keys(f.nodes)) {
+		if node >= f.parts {
 			continue
 		}
 		m, err := s.manifest(ctx, f.ref, node, f.parts)

@@ -45,6 +45,8 @@ const (
 	manifestPrefix = "manifests/"
 	dataPrefix     = "data/"
 	damagedName    = "damaged.json"
+
+	maxNodes = 1 << 20 // that a checkpoint has parts of; more is no manifest's name
 )
 
 func epochKey(epoch int) string { return fmt.Sprintf("%08d", epoch) }
@@ -95,7 +97,7 @@ func parseManifestKey(key string) (part, bool) {
 		return part{}, false
 	}
 	p.nodes, err = strconv.Atoi(nodes)
-	return p, err == nil && p.node >= 0 && p.node < p.nodes
+	return p, err == nil && p.node >= 0 && p.node < p.nodes && p.nodes <= maxNodes
 }
 
 // parseManifest reads a manifest, which others may have tampered with: it names
@@ -113,7 +115,9 @@ func parseManifest(data []byte, of part) (Manifest, error) {
 		if err := f.check(len(m.Files) == 1 && i == 0); err != nil {
 			return m, err
 		}
-		size += f.Size
+		if size += f.Size; size < 0 {
+			return m, fault.New(fault.Invalid, "the manifest's files have more bytes than can be")
+		}
 	}
 	if size != m.Size {
 		return m, fault.Newf(fault.Invalid, "the manifest's files have %d bytes, not %d", size, m.Size)

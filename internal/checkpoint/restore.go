@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,6 +152,9 @@ func replaceEntry(from, to string) error {
 }
 
 func (s *Store) fetchFiles(ctx context.Context, root string, files []stored) error {
+	if err := s.checkSizes(ctx, files); err != nil {
+		return err
+	}
 	for _, f := range files {
 		if err := makeFile(filepath.Join(root, filepath.FromSlash(f.Path)), f.Size); err != nil {
 			return fault.Wrap(fault.Transient, err, "making room for a checkpoint")
@@ -170,6 +174,22 @@ func (s *Store) fetchFiles(ctx context.Context, root string, files []stored) err
 		return err
 	}
 	return verify(ctx, root, files)
+}
+
+// checkSizes holds the sizes that manifests tell to those of the store, before
+// room is made for them.
+func (s *Store) checkSizes(ctx context.Context, files []stored) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(smallAtOnce)
+	for _, f := range files {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return s.fetchFault(ctx, nil, f)
+		})
+	}
+	return group.Wait()
 }
 
 func makeFile(path string, size int64) error {
@@ -217,7 +237,7 @@ func (s *Store) fetchFault(ctx context.Context, err error, f stored) error {
 	case missing == nil && attributes.Size != f.Size:
 		return damage(fmt.Sprintf("%s has %d bytes, not %d", f.key, attributes.Size, f.Size))
 	}
-	return storeFault(err, "fetching "+f.key+" of "+s.String())
+	return storeFault(cmp.Or(err, missing), "fetching "+f.key+" of "+s.String())
 }
 
 func verify(ctx context.Context, root string, files []stored) error {

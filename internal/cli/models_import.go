@@ -3,17 +3,18 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/switchyard-ai/switchyard/internal/config"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/model"
+	"github.com/switchyard-ai/switchyard/internal/spec"
 )
 
 // modelName is what a saved model may be called: it names a file.
@@ -76,15 +77,15 @@ func (a *app) importModel(file, name string) (model.Model, error) {
 	return m, nil
 }
 
-// readInput reads a file, or standard input for "-".
+// readInput reads a file, or standard input for "-", as readFile does; one that
+// is not there is fault.NotFound.
 func (a *app) readInput(file string) ([]byte, error) {
-	if file == "-" {
-		const limit = 8 << 20 // more than any importer reads
-		return io.ReadAll(io.LimitReader(a.stdin, limit))
-	}
-	data, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(file); file != "-" && errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.Newf(fault.NotFound, "%s: no such file", file)
+	}
+	data, err := a.readFile(file)
+	if len(data) > spec.MaxSize {
+		return nil, fault.Newf(fault.Invalid, "%s: it has more than the %s that are read", file, humanize.IBytes(spec.MaxSize))
 	}
 	return data, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -73,9 +72,9 @@ func asOf(date string) (time.Time, error) {
 }
 
 func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
-	data, err := os.ReadFile(file)
+	data, err := a.readInput(file)
 	if err != nil {
-		return fault.Wrap(fault.NotFound, err, "workload")
+		return err
 	}
 	now, err := asOf(flags.asOf)
 	if err != nil {

@@ -46,7 +46,7 @@ terminal to ask on, detaches. A detached run goes on under a background yard.`,
 }
 
 func (a *app) run(ctx context.Context, file string, s v1.Submission, detach bool) error {
-	data, err := os.ReadFile(file)
+	data, err := a.readInput(file)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,13 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/fault"
 )
+
+// letGo is how long a thing may take to notice that its context ended: a file
+// system that hangs never lets go.
+const letGo = 5 * time.Second
 
 // Interrupt is what a keeper is told while it does something else than keeping
 // ranks: a stop in its files, or SIGTERM.
@@ -17,7 +23,8 @@ type Interrupt struct {
 
 // During does a thing to its end, and tells whether a stop was asked meanwhile.
 // A stop ends its context: at once where it is not graceful, else with the stop's
-// grace. A deadline that is not zero ends it too.
+// grace. A deadline that is not zero ends it too. What does not let go is left
+// behind: that is fault.Transient.
 func (i Interrupt) During(graceful bool, deadline time.Time, do func(context.Context) error) (stopped bool, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -25,7 +32,7 @@ func (i Interrupt) During(graceful bool, deadline time.Time, do func(context.Con
 	go func() { done <- do(ctx) }()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	var asked time.Time
+	var asked, ended time.Time
 	end := func(grace time.Duration) {
 		if !stopped {
 			stopped, asked = true, time.Now()
@@ -34,7 +41,7 @@ func (i Interrupt) During(graceful bool, deadline time.Time, do func(context.Con
 			deadline = at
 		}
 		if !graceful {
-			cancel()
+			deadline = asked
 		}
 	}
 	for {
@@ -49,8 +56,13 @@ func (i Interrupt) During(graceful bool, deadline time.Time, do func(context.Con
 			if stop, asked := i.Stopped(); asked {
 				end(stop.Grace)
 			}
-			if !deadline.IsZero() && now.After(deadline) {
+			switch {
+			case deadline.IsZero() || now.Before(deadline):
+			case ended.IsZero():
+				ended = now
 				cancel()
+			case now.Sub(ended) > letGo:
+				return stopped, fault.New(fault.Transient, "it hangs, and was left behind")
 			}
 		}
 	}
