@@ -41,7 +41,10 @@ func (a *app) planCommand() *cobra.Command {
 		Short: "Decide what to sign, hold and buy over months and years, and say why",
 		Long: `Plan finds the least-cost mix of contracts, purchases and capacity that serves
 the work of a portfolio file under its contracts, hedges, cash and scenarios.
-The plan is kept in the state directory under its ID and is never changed.`,
+The plan is kept in the state directory under its ID and is never changed.
+
+HiGHS solves: "make solver" before the build embeds it in yard. A build without
+it takes highs or cbc of this machine, which is enough for small portfolios.`,
 		Example: "  yard plan examples/deals/portfolio.yaml --report plan.html",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.plan(cmd, args[0], flags) },
@@ -108,7 +111,7 @@ func (a *app) plan(cmd *cobra.Command, file string, flags planFlags) error {
 	if err := a.keepPlan(made, flags, sought.chart(time.Since(started))); err != nil {
 		return err
 	}
-	return a.print(planListing(made, time.Since(started), flags.report))
+	return a.print(planListing(made, solved{time.Since(started), flags.limit, flags.gap}, flags.report))
 }
 
 // solving runs what solves, with a progress line on the standard error.
@@ -122,6 +125,10 @@ func (a *app) solving(ctx context.Context, flags planFlags, run func(context.Con
 		return err
 	}
 	defer func() { _ = release(context.WithoutCancel(ctx)) }()
+	notice := daemon.SolverNotice(flags.external)
+	if notice != "" {
+		_, _ = fmt.Fprintln(a.stderr, notice)
+	}
 	line := newDisplay(a.stderr)
 	started, shown := time.Now(), false
 	progress := func(p lp.Progress) {
@@ -134,6 +141,9 @@ func (a *app) solving(ctx context.Context, flags planFlags, run func(context.Con
 	err = run(ctx, solver, progress)
 	if shown {
 		_, _ = fmt.Fprint(a.stderr, "\r\033[K")
+	}
+	if notice != "" && fault.Is(err, fault.Transient) {
+		return fmt.Errorf("%w, or embed HiGHS: `make solver`, and build yard again", err)
 	}
 	return err
 }
@@ -259,7 +269,7 @@ func (a *app) planShowCommand() *cobra.Command {
 					return fault.Wrap(fault.Invalid, err, "report")
 				}
 			}
-			return a.print(planListing(made, 0, report))
+			return a.print(planListing(made, solved{}, report))
 		},
 	}
 	cmd.Flags().StringVar(&report, "report", "", "write a page with charts to this `FILE`")

@@ -25,7 +25,7 @@ func modelMoney(x float64) string {
 }
 
 // planListing is the one-screen summary of a plan.
-func planListing(made *plan.Plan, took time.Duration, report string) listing {
+func planListing(made *plan.Plan, how solved, report string) listing {
 	providers, makers := topNames(made, func(y plan.Year) map[string]float64 { return y.Providers }), topNames(made, func(y plan.Year) map[string]float64 { return y.Chipmakers })
 	columns := []column{{title: "YEAR", field: "year"}, {title: "SPEND", field: "spend", number: true}, {title: "COMMITTED", field: "committed", number: true}}
 	for _, name := range providers {
@@ -52,7 +52,7 @@ func planListing(made *plan.Plan, took time.Duration, report string) listing {
 		}
 		l.cells, l.exact = append(l.cells, append(cells, low)), append(l.exact, append(exact, lowExact))
 	}
-	l.before = planHeadline(made, took) + "\n"
+	l.before = planHeadline(made, how) + "\n"
 	if lines := decisionLines(made); lines != "" {
 		l.before += lines + "\n"
 	}
@@ -92,13 +92,32 @@ func topNames(made *plan.Plan, of func(plan.Year) map[string]float64) []string {
 	return names[:min(most, len(names))]
 }
 
+// solved is how a plan was just made; zero for one that was made before.
+type solved struct {
+	took, limit time.Duration
+	gap         float64 // that was asked for
+}
+
+// shortOf reports whether a gap is wider than the one asked for, by more than the
+// solver's rounding.
+func shortOf(gap, asked float64) bool { return asked > 0 && gap > asked*1.001+1e-9 }
+
 // planHeadline is what was decided, and how well.
-func planHeadline(made *plan.Plan, took time.Duration) string {
-	seconds := ""
-	if took > 0 {
-		seconds = fmt.Sprintf("%.0f s, ", took.Seconds())
+func planHeadline(made *plan.Plan, how solved) string {
+	facts := fmt.Sprintf("gap %.2f%%, ", 100*made.Quality.Gap)
+	switch asked := how.gap; {
+	case shortOf(made.Quality.Gap, asked) && how.took >= how.limit && how.limit > 0:
+		facts = "stopped by the time limit at " + facts
+	case shortOf(made.Quality.Gap, asked):
+		facts += fmt.Sprintf("where %.2f%% was asked for, ", 100*asked)
 	}
-	return fmt.Sprintf("%s.     gap %.2f%%, %s%s\n", sentence(made), 100*made.Quality.Gap, seconds, made.ID)
+	if !made.AsOf.IsZero() {
+		facts = "as of " + made.AsOf.Format(time.DateOnly) + ", " + facts
+	}
+	if how.took > 0 {
+		facts += fmt.Sprintf("%.0f s, ", how.took.Seconds())
+	}
+	return fmt.Sprintf("%s.     %s%s\n", sentence(made), facts, made.ID)
 }
 
 // sentence is what was decided, in one sentence.

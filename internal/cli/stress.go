@@ -35,7 +35,7 @@ future alone.`,
 			if err != nil {
 				return err
 			}
-			return a.print(stressListing(rows))
+			return a.print(stressListing(rows, flags.gap))
 		},
 	}
 	a.solverFlags(cmd, &flags)
@@ -58,7 +58,28 @@ func stressHeadline(rows []planner.Stressed) string {
 	return fmt.Sprintf("%s. Under %d of %d shocks all is served and nothing breaks.", text, intact, len(rows))
 }
 
-func stressListing(rows []planner.Stressed) listing {
+// stressGaps warns of the shocks whose solves ended before the gap asked for.
+func stressGaps(rows []planner.Stressed, asked float64) string {
+	wide, unproved, widest := 0, 0, 0.0
+	for _, r := range rows {
+		switch {
+		case r.Gap == nil:
+			unproved++
+		case shortOf(*r.Gap, asked):
+			wide, widest = wide+1, max(widest, *r.Gap)
+		}
+	}
+	text := ""
+	if wide > 0 {
+		text += fmt.Sprintf("Stopped by the time limit before the gap of %.2f%%: %d of %d shocks, the widest at %.2f%%.\n", 100*asked, wide, len(rows), 100*widest)
+	}
+	if unproved > 0 {
+		text += fmt.Sprintf("Stopped by the time limit with nothing proved: %d of %d shocks; their figures may be far off. Give --time-limit more.\n", unproved, len(rows))
+	}
+	return text
+}
+
+func stressListing(rows []planner.Stressed, asked float64) listing {
 	l := listing{document: rows, columns: []column{
 		{title: "SHOCK", field: "shock"}, {title: "REGRET", field: "regret", number: true}, {title: "COST", field: "cost", number: true},
 		{title: "UNSERVED", field: "unserved", number: true}, {title: "CASH LOW", field: "cash_low", number: true}, {title: "BROKEN", field: "broken"},
@@ -82,6 +103,6 @@ func stressListing(rows []planner.Stressed) listing {
 		l.exact = append(l.exact, []string{r.Shock, fmt.Sprint(r.Regret), fmt.Sprint(r.Cost), fmt.Sprint(r.Unserved), exactLow, strings.Join(r.Broken, "; ")})
 	}
 	l.before = stressHeadline(rows) + "\n\n"
-	l.after = "\nCosts are discounted, with penalties for what breaks; each figure is known to the gap of its two plans.\n"
+	l.after = "\nCosts are discounted, with penalties for what breaks; each figure is known to the gap of its two plans.\n" + stressGaps(rows, asked)
 	return l
 }

@@ -22,6 +22,9 @@ func Solve(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*plan.
 	if err != nil {
 		return nil, err
 	}
+	if !proved(a.Bound) {
+		return nil, unproved()
+	}
 	if a, err = p.prune(ctx, solver, a, o); err != nil {
 		return nil, err
 	}
@@ -46,6 +49,9 @@ type part struct {
 // writePlan writes a plan down, of which each future may come out of an answer
 // of its own.
 func writePlan(ctx context.Context, solver lp.Solver, parts []part, first *decided, objective, bound float64, o Options) (*plan.Plan, error) {
+	if !proved(bound) {
+		return nil, unproved()
+	}
 	a := parts[0].answer
 	duals, err := a.prices(ctx, solver)
 	if err != nil {

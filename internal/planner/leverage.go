@@ -113,7 +113,11 @@ func (l *levers) ask(ctx context.Context, words string, q question) (*answer, er
 		l.o.Asking(l.asked, l.all, words)
 	}
 	l.asked++
-	return l.p.ask(ctx, l.solver, q, options)
+	a, err := l.p.ask(ctx, l.solver, q, options)
+	if err == nil && !proved(a.Bound) {
+		return nil, unproved()
+	}
+	return a, err
 }
 
 // maybe is ask; nil where no plan answers the question.

@@ -81,6 +81,14 @@ func (p *Problem) ask(ctx context.Context, solver lp.Solver, q question, o Optio
 	return &answer{m, solution}, nil
 }
 
+// unproved is why a plan without a bound is refused: how good it is, nobody knows.
+func unproved() error {
+	return fault.New(fault.Transient, "a plan was found, but within the time limit nothing was proved of how close to the best it is; give it more time (--time-limit)")
+}
+
+// proved reports whether a bound is known.
+func proved(bound float64) bool { return !math.IsInf(bound, 0) && !math.IsNaN(bound) }
+
 // Relaxed returns the optimum of a problem's linear relaxation: no plan costs less.
 func Relaxed(ctx context.Context, solver lp.Solver, p *Problem) (float64, error) {
 	m := p.build(question{weighted: true})

@@ -20,7 +20,8 @@ type Stressed struct {
 	Unserved float64   `json:"unserved"` // worst share of a demand that is not served
 	Who      string    `json:"unserved_demand,omitempty"`
 	CashLow  *plan.Low `json:"cash_low,omitempty"`
-	Broken   []string  `json:"broken"` // covenants and limits
+	Broken   []string  `json:"broken"`        // covenants and limits
+	Gap      *float64  `json:"gap,omitempty"` // the wider of its two plans; nil: none was proved within the time limit
 }
 
 // Stress holds the plan's first stage and lets only the recourse answer, under
@@ -52,6 +53,10 @@ func (p *Problem) stress(ctx context.Context, solver lp.Solver, f future, hold *
 		return Stressed{}, err
 	}
 	out := Stressed{Shock: f.name, Cost: held.Objective * held.scale, Best: free.Objective * free.scale, Broken: []string{}}
+	if proved(held.Bound) && proved(free.Bound) {
+		gap := max(relative(held.Objective, held.Bound), relative(free.Objective, free.Bound))
+		out.Gap = &gap
+	}
 	out.Regret = max(out.Cost-out.Best, 0)
 	result, err := held.future(0, held.first(held.Values))
 	if err != nil {

@@ -38,6 +38,10 @@ func (p *Problem) weigh(ctx context.Context, solver lp.Solver, made *plan.Plan, 
 		if err != nil {
 			return err
 		}
+		if !proved(other.Bound) {
+			d.Reasons = append(d.Reasons, "what it is worth was not proved within the time limit")
+			continue
+		}
 		worth := other.Objective*other.scale - made.Quality.Objective
 		d.Worth = &worth
 		d.Within = (other.Objective-other.Bound)*other.scale + made.Quality.Objective - made.Quality.Bound

@@ -35,6 +35,9 @@ func FindProgram(dir string) (*Program, error) {
 	return nil, fault.New(fault.NotFound, "no solver: this build has none embedded (`make solver` fetches it) and neither `highs` nor `cbc` is on PATH")
 }
 
+// Name is the program's: highs or cbc.
+func (p *Program) Name() string { return filepath.Base(p.path) }
+
 // Solve implements lp.Solver.
 func (p *Program) Solve(ctx context.Context, m *lp.Model, options lp.Options) (lp.Solution, error) {
 	if err := m.Validate(); err != nil {
