@@ -77,6 +77,9 @@ func (a *app) qualifyCommand() *cobra.Command {
 			if request.On == "" {
 				return fault.New(fault.Invalid, "--on: a pool is needed, as SITE/POOL (yard sites)")
 			}
+			if cmd.Flags().Changed("steps") && request.Steps < 1 {
+				return fault.Newf(fault.Invalid, "--steps: %d, and a trial makes one step or more", request.Steps)
+			}
 			ctx := cmd.Context()
 			return a.with(ctx, func(p *plane) error { return a.qualify(ctx, p, args[0], request) })
 		},

@@ -452,8 +452,10 @@ func (e *fakeEngine) History(_ context.Context, key string) ([]fleet.Progress, e
 		until = g.ended
 	}
 	var points []fleet.Progress
+	before := *g // the checkpoint of its end is in the last report alone
+	before.stopped = false
 	for step := g.script.from + 10; g.started.Add(time.Duration(step-g.script.from)*g.script.per).Compare(until) <= 0; step += 10 {
-		points = append(points, g.script.progress(g, time.Duration(step-g.script.from)*g.script.per))
+		points = append(points, g.script.progress(&before, time.Duration(step-g.script.from)*g.script.per))
 	}
 	return points, nil
 }

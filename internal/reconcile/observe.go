@@ -128,8 +128,11 @@ func (l *Loop) look(ctx context.Context, eng engine.Engine, run fleet.Run, attem
 	switch {
 	case err == nil:
 		s.hangs = l.hangs(run, attempt, s.status)
-		if run.Trial != nil && s.status.State == engine.Exited {
+		switch {
+		case run.Trial != nil && s.status.State == engine.Exited:
 			s.proof, err = l.gather(ctx, eng, s)
+		case run.Trial != nil:
+			s.began, err = begun(ctx, eng, s)
 		}
 		return s, err
 	case !fault.Is(err, fault.Lost):

@@ -126,6 +126,9 @@ func (l *Loop) intend(ctx context.Context, placement scheduler.Placement) (fleet
 		}
 		attempt = newAttempt(run, placement, len(earlier)+1, l.Clock())
 		if run.Trial != nil {
+			if run.Trial, err = followed(tx, *run.Trial); err != nil {
+				return err
+			}
 			attempt.Epoch += run.Trial.Epoch
 		}
 		attempt.Store = l.storeOf(attempt.Site, run.ID)
@@ -144,6 +147,16 @@ func (l *Loop) intend(ctx context.Context, placement scheduler.Placement) (fleet
 		attempt = fleet.Attempt{}
 	}
 	return run, attempt, err
+}
+
+// followed is a trial whose epochs follow those of all attempts of the run that
+// it tries: while it waited, newer ones may have begun and written checkpoints.
+func followed(tx store.Tx, trial fleet.Trial) (*fleet.Trial, error) {
+	tried, err := tx.Attempts(trial.Of)
+	for _, a := range tried {
+		trial.Epoch = max(trial.Epoch, a.Epoch)
+	}
+	return &trial, err
 }
 
 func newAttempt(run fleet.Run, p scheduler.Placement, number int, now time.Time) fleet.Attempt {

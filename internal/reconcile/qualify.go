@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/spec"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
@@ -163,7 +165,7 @@ func (l *Loop) AskTrial(ctx context.Context, request TrialRequest) (fleet.Run, e
 		if err := tx.PutRun(run); err != nil {
 			return err
 		}
-		return tx.AppendDecision(*decision(run, l.Clock(), "try", trial.Pool, fmt.Sprintf("whether %s goes on there from its checkpoint at step %d", of.ID, trial.From)))
+		return tx.AppendDecision(*decision(run, l.Clock(), "try", trial.Pool, fmt.Sprintf("whether %s goes on there from its checkpoint at step %d, or a newer one if it waits", of.ID, trial.From)))
 	})
 	if err == nil {
 		l.Kick()
@@ -180,7 +182,7 @@ func (l *Loop) trialOf(ctx context.Context, of fleet.Run, attempts []fleet.Attem
 	}
 	pool, err := l.pool(ctx, request.Pool)
 	if err != nil {
-		return nil, fault.Newf(fault.NotFound, "no connected pool is %q (yard sites)", request.Pool)
+		return nil, fault.Newf(fault.NotFound, "no connected pool is %q (yard sites)%s", request.Pool, spec.DidYouMean(request.Pool, poolIDs(l.knownPools())))
 	}
 	w, err := l.workload(of)
 	if err != nil {
@@ -202,6 +204,9 @@ func (l *Loop) trialOf(ctx context.Context, of fleet.Run, attempts []fleet.Attem
 	if from.Site != pool.Site && (from.Store == "" || l.storeOf(pool.Site, of.ID) == "") {
 		return refuse("the sites %s and %s share no store of checkpoints", from.Site, pool.Site)
 	}
+	if request.Steps < 0 {
+		return refuse("a trial makes one step or more, and %d were asked for", request.Steps)
+	}
 	trial := &fleet.Trial{
 		Of: of.ID, Pool: pool.ID(), From: from.Progress.CheckpointStep, Epoch: attempts[len(attempts)-1].Epoch, Steps: request.Steps, Tolerance: request.Tolerance,
 	}
@@ -213,6 +218,14 @@ func (l *Loop) trialOf(ctx context.Context, of fleet.Run, attempts []fleet.Attem
 	}
 	trial.Loss = l.lossAbout(ctx, attempts, *trial)
 	return trial, nil
+}
+
+func poolIDs(pools []fleet.Pool) []string {
+	var ids []string
+	for _, pool := range pools {
+		ids = append(ids, pool.ID())
+	}
+	return ids
 }
 
 // lossAbout is the loss that a run reported about the steps of a trial, on
@@ -249,21 +262,46 @@ func meanLoss(points []fleet.Progress, after, upTo int64) float64 {
 // evidence is what a trial that has ended leaves to be judged.
 type evidence struct {
 	history   []fleet.Progress
-	perStep   int64 // tokens
+	reference float64 // the loss of the run that is tried about the same steps; 0 where it is not known
+	perStep   int64   // tokens
 	subject   string
 	family    string
 	instances string
 }
 
-// enough says why a trial's attempt is to be ended, or "".
-func enough(trial *fleet.Trial, p fleet.Progress) string {
+// beganAt is the step that a trial made none of its own before: it may have
+// waited while the run that it tries wrote newer checkpoints, so that its own
+// reports say it. Exact is whether that is the step of its checkpoint for sure.
+func beganAt(trial fleet.Trial, points []fleet.Progress) (step int64, exact bool) {
+	at := slices.IndexFunc(points, func(p fleet.Progress) bool { return p.Step > 0 })
+	if at < 0 {
+		return trial.From, true
+	}
+	first := points[at]
+	if c := first.CheckpointStep; c >= trial.From && c > 0 && c < first.Step {
+		return c, true
+	}
+	return max(trial.From, first.Step-1), first.Step-1 <= trial.From
+}
+
+// originOfTrial says where a trial began.
+func originOfTrial(step int64, exact bool) string {
+	if exact {
+		return fmt.Sprintf("from the checkpoint at step %d", step)
+	}
+	return fmt.Sprintf("from step %d, before the first that it reported", step)
+}
+
+// enough says why a trial's attempt is to be ended that made steps after one,
+// or "".
+func enough(trial *fleet.Trial, p fleet.Progress, began int64) string {
 	switch {
 	case trial == nil || p.Step == 0:
 		return ""
 	case p.Step < trial.From:
 		return fmt.Sprintf("%sit is at step %d and the checkpoint was of step %d", measuredMark, p.Step, trial.From)
-	case p.Step >= trial.From+trial.Steps:
-		return fmt.Sprintf("%s%d steps from step %d", measuredMark, p.Step-trial.From, trial.From)
+	case began > 0 && p.Step >= began+trial.Steps:
+		return fmt.Sprintf("%s%d steps from step %d", measuredMark, p.Step-began, began)
 	}
 	return ""
 }
@@ -285,19 +323,49 @@ func (l *Loop) gather(ctx context.Context, eng engine.Engine, s sight) (*evidenc
 	if pool, err := l.pool(ctx, s.attempt.Pool); err == nil {
 		e.family, e.instances = pool.Family, pool.InstanceType
 	}
-	if e.history, err = eng.History(ctx, s.attempt.Key()); err != nil && !fault.Is(err, fault.Lost) {
+	if e.history, err = reported(ctx, eng, s); err != nil {
 		return nil, err
 	}
-	e.history = append(e.history, s.status.Progress)
+	about := *s.run.Trial
+	about.From, _ = beganAt(about, e.history)
+	_, tried, err := l.runWithAttempts(ctx, about.Of)
+	if err != nil {
+		return nil, err
+	}
+	e.reference = cmp.Or(l.lossAbout(ctx, tried, about), about.Loss)
 	return e, nil
+}
+
+// reported is all that the gang of an attempt has reported.
+func reported(ctx context.Context, eng engine.Engine, s sight) ([]fleet.Progress, error) {
+	history, err := eng.History(ctx, s.attempt.Key())
+	if err != nil && !fault.Is(err, fault.Lost) {
+		return nil, err
+	}
+	return append(history, s.status.Progress), nil
+}
+
+// begun is where a trial that may have made enough steps began; 0 where it has
+// not made so many.
+func begun(ctx context.Context, eng engine.Engine, s sight) (int64, error) {
+	if s.status.Progress.Step < s.run.Trial.From+s.run.Trial.Steps || s.attempt.Reason != "" {
+		return 0, nil
+	}
+	points, err := reported(ctx, eng, s)
+	if err != nil {
+		return 0, err
+	}
+	step, _ := beganAt(*s.run.Trial, points)
+	return step, nil
 }
 
 // judge decides what a trial has shown: a qualification, or why there is none.
 func judge(run fleet.Run, attempt fleet.Attempt, e *evidence, now time.Time) (*fleet.Qualification, string) {
 	trial := run.Trial
+	from, exact := beganAt(*trial, e.history)
 	var points []fleet.Progress
 	for _, p := range e.history {
-		if p.Step > trial.From && !p.At.IsZero() {
+		if p.Step > from && !p.At.IsZero() {
 			points = append(points, p)
 		}
 		if p.Step > 0 && p.Step < trial.From {
@@ -309,14 +377,16 @@ func judge(run fleet.Run, attempt fleet.Attempt, e *evidence, now time.Time) (*f
 	}
 	q := &fleet.Qualification{
 		Model: e.subject, Family: e.family, Chip: attempt.Chip, InstanceType: e.instances, Pool: attempt.Pool, Nodes: attempt.Nodes,
-		Steps: points[len(points)-1].Step - trial.From, Speed: speedOf(points, e.perStep), Of: trial.Of, Trial: run.ID, At: now,
-		Loss: meanLoss(points, trial.From, math.MaxInt64), Reference: trial.Loss,
+		Steps: points[len(points)-1].Step - from, Speed: speedOf(points, e.perStep), Of: trial.Of, Trial: run.ID, At: now,
+		Loss: meanLoss(points, from, math.MaxInt64), Reference: e.reference,
 	}
 	off := math.Abs(q.Loss-q.Reference) / q.Reference
 	switch {
+	case q.Steps < trial.Steps:
+		return nil, fmt.Sprintf("it made %d steps %s, and %d were asked for", q.Steps, originOfTrial(from, exact), trial.Steps)
 	case math.IsNaN(q.Loss) || math.IsInf(q.Loss, 0):
 		return nil, "its loss is not a number"
-	case trial.Loss > 0 && q.Loss > 0 && off > trial.Tolerance:
+	case q.Reference > 0 && q.Loss > 0 && off > trial.Tolerance:
 		return nil, fmt.Sprintf("its loss is %.4g and that of %s about the same steps %.4g: %s apart, and %s is allowed", q.Loss, trial.Of, q.Reference, share(off), share(trial.Tolerance))
 	}
 	return q, ""
@@ -325,11 +395,16 @@ func judge(run fleet.Run, attempt fleet.Attempt, e *evidence, now time.Time) (*f
 func share(x float64) string { return fmt.Sprintf("%.1f%%", 100*x) }
 
 // speedOf is tokens per second over the steps of a trial without the first,
-// which may compile; where that is not known, as it was reported last.
+// which may compile: by the tokens of a step that the file says, or else by
+// those reported. Where neither is known it is the speed that was reported last.
 func speedOf(points []fleet.Progress, perStep int64) float64 {
 	first, last := points[0], points[len(points)-1]
-	if took := last.At.Sub(first.At).Seconds(); perStep > 0 && took > 0 && last.Step > first.Step {
-		return float64(last.Step-first.Step) * float64(perStep) / took
+	tokens := last.Tokens - first.Tokens
+	if perStep > 0 {
+		tokens = (last.Step - first.Step) * perStep
+	}
+	if took := last.At.Sub(first.At).Seconds(); tokens > 0 && took > 0 {
+		return float64(tokens) / took
 	}
 	return last.TokensPerSecond
 }
@@ -345,7 +420,7 @@ func (o outcome) judged(e *evidence, now time.Time) outcome {
 	}
 	o.qualification = q
 	o.attempt.State, o.attempt.Exit = fleet.AttemptSucceeded, 0
-	shown := []string{fmt.Sprintf("%s trains on %s: %d steps", q.Model, q.Family, q.Steps)}
+	shown := []string{fmt.Sprintf("%s trains on %s: %d steps %s", q.Model, q.Family, q.Steps, originOfTrial(beganAt(*o.run.Trial, e.history)))}
 	if q.Speed > 0 {
 		shown = append(shown, fmt.Sprintf("%.4g tokens/s on %d nodes", q.Speed, q.Nodes))
 	}

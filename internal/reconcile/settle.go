@@ -17,6 +17,7 @@ type sight struct {
 	unknown bool      // the engine does not know an attempt that it was running
 	refused error     // the engine will not start it; its key is fenced
 	proof   *evidence // of a trial that ended; nil for others
+	began   int64     // the step that a trial began after which may have made enough; 0 for others
 	hangs   string    // why it is to be ended as one that hangs; "" where it is not
 }
 
@@ -56,7 +57,7 @@ func (o outcome) goOn(s sight, now time.Time) outcome {
 		o.attempt.Progress = status.Progress
 		o.change = changeProgress
 	}
-	if why := enough(o.run.Trial, status.Progress); why != "" && o.attempt.Reason == "" {
+	if why := enough(o.run.Trial, status.Progress, s.began); why != "" && o.attempt.Reason == "" {
 		o.attempt.Reason, o.change = why, changeProgress
 	}
 	if s.hangs != "" && o.attempt.Reason == "" && !o.run.StopAsked {

@@ -14,6 +14,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/site"
+	"github.com/switchyard-ai/switchyard/internal/spec"
 	"github.com/switchyard-ai/switchyard/internal/store"
 )
 
@@ -144,7 +145,7 @@ func (s *Sites) find(name string) (*place, error) {
 	if p, ok := s.places[name]; ok {
 		return p, nil
 	}
-	return nil, fault.Newf(fault.NotFound, "no site %q is connected", name)
+	return nil, fault.Newf(fault.NotFound, "no site %q is connected%s", name, spec.DidYouMean(name, slices.Sorted(maps.Keys(s.places))))
 }
 
 // Engine returns the engine of a site, opened if it is not yet; fault.NotFound

@@ -79,7 +79,7 @@ func TestATrialThatShowsNothing(t *testing.T) {
 		script script
 		want   string
 	}{
-		{"loss", script{from: 600, steps: 36000, every: 100, per: time.Second, loss: 1}, "20.1% apart, and 5.0% is allowed"},
+		{"loss", script{from: 600, steps: 36000, every: 100, per: time.Second, loss: 1}, "20.2% apart, and 5.0% is allowed"},
 		{"anew", script{steps: 36000, every: 100, per: time.Second}, "the checkpoint was not read"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -200,4 +200,86 @@ func TestABadNodeIsAvoided(t *testing.T) {
 		}
 		r.verifyAll()
 	})
+}
+
+// A trial that waited goes on from a newer checkpoint than there was when it
+// was asked for: the steps before that are not its own.
+func TestATrialCountsItsOwnStepsAlone(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		script script
+		state  fleet.RunState
+		want   string
+	}{
+		{"enough", script{from: 700, steps: 36000, every: 100, per: time.Second}, fleet.Succeeded, "steps from the checkpoint at step 700"},
+		{"too few", script{from: 700, steps: 730, every: 100, per: time.Second}, fleet.Failed, "it made 30 steps from the checkpoint at step 700, and 50 were asked for"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, run := newTrial(t, c.script) // at step 600
+				trial, err := r.loop.AskTrial(context.Background(), TrialRequest{Run: run.ID, Pool: "west/p"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.pass(5 * time.Minute)
+				got, attempts := r.wants(trial.ID, c.state, 1)
+				if !strings.Contains(got.Reason, c.want) {
+					t.Errorf("reason %q", got.Reason)
+				}
+				list, err := r.loop.Qualifications(context.Background())
+				if err != nil || (len(list) == 1) != (c.state == fleet.Succeeded) {
+					t.Fatalf("%+v %v", list, err)
+				}
+				if len(list) == 1 && (list[0].Steps < 50 || list[0].Steps != attempts[0].Progress.Step-700) {
+					t.Errorf("%d steps are kept, and it ended at step %d", list[0].Steps, attempts[0].Progress.Step)
+				}
+			})
+		})
+	}
+}
+
+func TestWhereATrialBegan(t *testing.T) {
+	trial := fleet.Trial{From: 20}
+	for _, c := range []struct {
+		name        string
+		first, from int64
+		checkpoint  int64 // in the first report
+		exact       bool
+	}{
+		{"as asked", 21, 20, 0, true},
+		{"its first report repeats the checkpoint", 20, 20, 0, true},
+		{"it waited", 41, 40, 0, false},
+		{"it waited and tells of its checkpoint", 45, 40, 40, true},
+		{"it tells of an old checkpoint", 41, 40, 10, false},
+	} {
+		points := []fleet.Progress{{}, {Step: c.first, CheckpointStep: c.checkpoint}, {Step: 90, CheckpointStep: 80}}
+		if from, exact := beganAt(trial, points); from != c.from || exact != c.exact {
+			t.Errorf("%s: from %d (%v), want %d (%v)", c.name, from, exact, c.from, c.exact)
+		}
+	}
+}
+
+func TestTheSpeedOfATrial(t *testing.T) {
+	at := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	points := func(tokens ...int64) (all []fleet.Progress) {
+		for i, n := range tokens {
+			all = append(all, fleet.Progress{At: at.Add(time.Duration(i) * time.Second), Step: int64(41 + i), Tokens: n, TokensPerSecond: 7})
+		}
+		return all
+	}
+	for _, c := range []struct {
+		name    string
+		points  []fleet.Progress
+		perStep int64
+		want    float64
+	}{
+		{"by the file", points(0, 0, 0), 500, 500},
+		{"by the tokens reported", points(1000, 1300, 1600), 0, 300},
+		{"as reported", points(0, 0, 0), 0, 7},
+		{"one step", points(1000), 500, 7},
+	} {
+		if got := speedOf(c.points, c.perStep); got != c.want {
+			t.Errorf("%s: %v tokens/s, want %v", c.name, got, c.want)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/spec"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/units"
 )
@@ -22,6 +23,7 @@ const (
 		exit_code = ?15, reason = ?16, submission = ?17, stop_grace = ?18, target = ?19, trial = ?20`
 
 	selectRuns = `SELECT ` + runColumns + ` FROM runs `
+	suggested  = 100 // of the newest runs an unknown ID is compared with so many
 	newestRuns = ` ORDER BY submitted DESC, seq DESC LIMIT ?1`
 	liveRuns   = `state IN ('queued', 'running')` // as in the index runs_live
 )
@@ -46,9 +48,29 @@ func (t *tx) PutRun(run fleet.Run) error {
 func (t *tx) Run(id string) (fleet.Run, error) {
 	run, err := one(t, scanRun, selectRuns+`WHERE id = ?1`, id)
 	if errors.Is(err, errAbsent) {
-		return fleet.Run{}, fault.Newf(fault.NotFound, "no run %q", id)
+		return fleet.Run{}, t.noRun(id)
 	}
 	return run, classify(err, "read run "+id)
+}
+
+// noRun says that there is no run of an ID, and which may have been meant: the
+// newest of that name but for trials, or one whose ID is near.
+func (t *tx) noRun(id string) error {
+	known, err := all(t, func(row scanner) (known [2]string, err error) {
+		err = row.Scan(&known[0], &known[1])
+		return known, err
+	},
+		`SELECT id, CASE WHEN trial = '' THEN name ELSE '' END FROM runs ORDER BY submitted DESC, seq DESC LIMIT ?1`, suggested)
+	if err != nil {
+		return classify(err, "list runs")
+	}
+	var ids []string
+	for _, k := range known {
+		if ids = append(ids, k[0]); k[1] == id {
+			return fault.Newf(fault.NotFound, "no run %q; did you mean %s?", id, k[0])
+		}
+	}
+	return fault.Newf(fault.NotFound, "no run %q%s", id, spec.DidYouMean(id, ids))
 }
 
 // RunBySubmission returns the run of a submission's key.
