@@ -93,6 +93,11 @@ func route[In, Out any](api huma.API, method, path, id, summary string, handle f
 	operation := huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody}
 	huma.Register(api, operation, func(ctx context.Context, in *In) (*Out, error) {
 		out, err := handle(ctx, in)
+		if err != nil && ctx.Err() != nil {
+			// The control plane ends, or the caller left. Without an answer a
+			// client asks the next control plane of the state directory.
+			panic(http.ErrAbortHandler)
+		}
 		if err != nil {
 			return nil, Problem(err)
 		}
