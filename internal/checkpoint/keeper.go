@@ -34,7 +34,6 @@ const (
 // Task is the keeping of the checkpoints of an attempt on one node.
 type Task struct {
 	URL    string // store of the run
-	From   string // store of the site that the run comes from; "" for none
 	Dir    string // of the node, or of all nodes
 	Epoch  int
 	Keep   int // newest checkpoints kept; 0 is DefaultKeep
@@ -153,9 +152,6 @@ func (k *Keeper) mark() error {
 // begin fences the store, and reports whether what the directory holds goes on
 // from what the last attempt wrote: it wrote here, and none began elsewhere since.
 func (k *Keeper) begin(ctx context.Context) (continued bool, err error) {
-	if err := k.bringOver(ctx); err != nil {
-		return false, err
-	}
 	last, err := k.store.lastFence(ctx)
 	if err != nil {
 		return false, err
@@ -174,27 +170,6 @@ func (k *Keeper) begin(ctx context.Context) (continued bool, err error) {
 		continued = before == noEpoch
 	}
 	return continued, k.store.Begin(ctx, k.task.Epoch)
-}
-
-// bringOver copies the newest checkpoint of the store that the run comes from.
-func (k *Keeper) bringOver(ctx context.Context) error {
-	if k.task.From == "" || k.task.From == k.task.URL {
-		return nil
-	}
-	last, err := k.store.lastEpoch(ctx)
-	if err != nil || last >= k.task.Epoch {
-		return err // it was done before this attempt's fence went up
-	}
-	from, err := Open(ctx, k.task.From)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = from.Close() }()
-	copied, err := from.Copy(ctx, k.store, k.note)
-	if err == nil && copied != nil {
-		k.note(fmt.Sprintf("checkpoint %s was copied from %s to %s", copied.Name, from, k.store))
-	}
-	return err
 }
 
 // awaitLead waits until node 0 has fenced the store and, where all nodes see the

@@ -206,27 +206,6 @@ func TestKeepersOfASharedDirectory(t *testing.T) {
 	}
 }
 
-// A run that comes from another site's store has its newest checkpoint copied,
-// once, before its first rank begins.
-func TestKeeperBringsOver(t *testing.T) {
-	from, to := newURL(t), newURL(t)
-	k := prepare(t, attempt(from, t.TempDir(), 1))
-	write(t, k.task.Dir, "step-4", map[string]string{"weights": "4"})
-	finish(t, k)
-	task := attempt(to, t.TempDir(), 2)
-	task.From = from
-	for range 2 { // the second is the same attempt, begun again
-		k = prepare(t, task)
-		if read(t, task.Dir)["step-4/weights"] != "4" {
-			t.Errorf("brought %v", read(t, task.Dir))
-		}
-		finish(t, k)
-	}
-	if got := states(t, open(t, to)); got != "step-4@1 complete" {
-		t.Errorf("stored: %s", got)
-	}
-}
-
 // A store that cannot be used says so, and no rank begins without it.
 func TestKeeperNeedsItsStore(t *testing.T) {
 	for _, url := range []string{"ftp://x/y", "file:///dev/null/x", "s3://", ":"} {

@@ -1,11 +1,9 @@
 package config
 
 import (
-	"os"
 	"path/filepath"
 
 	"github.com/switchyard-ai/switchyard/internal/budget"
-	"github.com/switchyard-ai/switchyard/internal/spec"
 )
 
 // BudgetsDir holds the budgets in force, a file each.
@@ -18,25 +16,5 @@ func (c Config) Budgets() ([]*budget.Budget, error) {
 	if err != nil {
 		return nil, err
 	}
-	var budgets []*budget.Budget
-	var faults spec.Faults
-	owner := map[string]string{}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		read, err := budget.Parse(file, data)
-		if err != nil {
-			return nil, err
-		}
-		for _, b := range read {
-			if other, taken := owner[b.Name]; taken {
-				faults = append(faults, spec.Fault{File: file, Field: "name", Message: "budget " + b.Name + " is also in " + other})
-			}
-			owner[b.Name] = file
-		}
-		budgets = append(budgets, read...)
-	}
-	return budgets, faults.Err()
+	return readAll(files, "budget", budget.Parse, func(one *budget.Budget) string { return one.Name })
 }

@@ -1,11 +1,9 @@
 package config
 
 import (
-	"os"
 	"path/filepath"
 
 	"github.com/switchyard-ai/switchyard/internal/contract"
-	"github.com/switchyard-ai/switchyard/internal/spec"
 )
 
 // ContractsDir holds the contracts in force, in files as they were added.
@@ -23,25 +21,5 @@ func (c Config) Contracts() ([]*contract.Contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	var contracts []*contract.Contract
-	var faults spec.Faults
-	owner := map[string]string{}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		read, err := contract.Parse(file, data)
-		if err != nil {
-			return nil, err
-		}
-		for _, one := range read {
-			if other, taken := owner[one.Name]; taken {
-				faults = append(faults, spec.Fault{File: file, Field: "name", Message: "contract " + one.Name + " is also in " + other})
-			}
-			owner[one.Name] = file
-		}
-		contracts = append(contracts, read...)
-	}
-	return contracts, faults.Err()
+	return readAll(files, "contract", contract.Parse, func(one *contract.Contract) string { return one.Name })
 }

@@ -117,9 +117,6 @@ type Checkpoint struct {
 	Format string `json:"format,omitempty"` // what the variant writes
 	// Reads lists the formats that the variant can resume from; empty reads any.
 	Reads []string `json:"reads,omitempty"`
-	// From is the store of the site that the run comes from, "" where it does not
-	// move: what is newer there is copied before the ranks begin.
-	From string `json:"from,omitempty"`
 	// Sharded tells that the ranks of every node write a part of each checkpoint;
 	// else those of node 0 write all of it.
 	Sharded bool `json:"sharded,omitempty"`

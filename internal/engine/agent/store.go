@@ -36,7 +36,7 @@ func (k *keeper) bringCheckpoint(signals <-chan os.Signal) (stopped bool, err er
 		dir = filepath.Join(k.task.Scratch, "checkpoints")
 	}
 	keeper := checkpoint.NewKeeper(checkpoint.Task{
-		URL: c.URL, From: c.From, Dir: dir, Epoch: c.Epoch, Keep: c.Keep, Format: c.Format, Reads: c.Reads,
+		URL: c.URL, Dir: dir, Epoch: c.Epoch, Keep: c.Keep, Format: c.Format, Reads: c.Reads,
 		Node: k.node, Nodes: k.nodes(), Sharded: c.Sharded, Shared: k.task.Shared,
 	})
 	stopped, err = k.interrupt(signals).During(false, time.Time{}, keeper.Prepare)

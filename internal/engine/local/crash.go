@@ -1,13 +1,6 @@
 package local
 
-import (
-	"os"
-	"slices"
-)
-
-// crashVariable names the crash point at which this process kills itself, for
-// tests of what survives.
-const crashVariable = "YARD_CRASH_AT"
+import "github.com/switchyard-ai/switchyard/internal/engine/ranks"
 
 // CrashPoints lists the moments between which the engine and its shim change
 // what is on disk or which processes run. A process with YARD_CRASH_AT set to
@@ -22,16 +15,4 @@ func CrashPoints() []string {
 	}
 }
 
-// crashAt kills this process where it was asked to.
-func crashAt(point string) {
-	if !slices.Contains(CrashPoints(), point) {
-		panic("crash point " + point + " is not listed")
-	}
-	if os.Getenv(crashVariable) != point {
-		return
-	}
-	if self, err := os.FindProcess(os.Getpid()); err == nil {
-		_ = self.Kill()
-	}
-	select {} // the signal is on its way
-}
+func crashAt(point string) { ranks.CrashAt(point, CrashPoints()) }

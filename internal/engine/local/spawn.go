@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchyard-ai/switchyard/internal/engine/ranks"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 )
 
@@ -95,7 +96,7 @@ func say(to io.Writer, line string) { _, _ = fmt.Fprintln(to, line) }
 func shimEnviron(environ []string) []string {
 	var kept []string
 	for _, entry := range environ {
-		if !strings.HasPrefix(entry, "YARD_") || strings.HasPrefix(entry, crashVariable+"=shim:") {
+		if !strings.HasPrefix(entry, "YARD_") || strings.HasPrefix(entry, ranks.CrashVariable+"=shim:") {
 			kept = append(kept, entry)
 		}
 	}

@@ -40,7 +40,7 @@ func (s *shim) bringCheckpoint(signals <-chan os.Signal) (done bool, err error) 
 		}
 	}
 	s.checkpoints = checkpoint.NewKeeper(checkpoint.Task{
-		URL: c.URL, From: c.From, Dir: dir, Epoch: c.Epoch, Keep: c.Keep, Format: c.Format, Reads: c.Reads, Nodes: 1,
+		URL: c.URL, Dir: dir, Epoch: c.Epoch, Keep: c.Keep, Format: c.Format, Reads: c.Reads, Nodes: 1,
 	})
 	interrupt := ranks.Interrupt{Signals: signals, Stopped: s.stopAsked}
 	stopped, err := interrupt.During(false, time.Time{}, s.checkpoints.Prepare)

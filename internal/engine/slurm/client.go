@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchyard-ai/switchyard/internal/engine/ranks"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 )
 
@@ -48,7 +49,7 @@ func jobEnviron(environ []string) []string {
 	kept := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return (strings.HasPrefix(name, "SLURM") && name != "SLURM_CONF" && name != "SLURM_CLUSTERS") ||
-			strings.HasPrefix(name, "SBATCH_") || (strings.HasPrefix(name, "YARD_") && !strings.HasPrefix(entry, crashVariable+"=batch:"))
+			strings.HasPrefix(name, "SBATCH_") || (strings.HasPrefix(name, "YARD_") && !strings.HasPrefix(entry, ranks.CrashVariable+"=batch:"))
 	})
 	return kept
 }

@@ -1,13 +1,6 @@
 package slurm
 
-import (
-	"os"
-	"slices"
-)
-
-// crashVariable names the crash point at which this process kills itself, for
-// tests of what survives.
-const crashVariable = "YARD_CRASH_AT"
+import "github.com/switchyard-ai/switchyard/internal/engine/ranks"
 
 // CrashPoints lists the moments between which the engine and its job change what
 // is on disk or what Slurm knows. A process with YARD_CRASH_AT set to one of
@@ -21,16 +14,4 @@ func CrashPoints() []string {
 	}
 }
 
-// crashAt kills this process where it was asked to.
-func crashAt(point string) {
-	if !slices.Contains(CrashPoints(), point) {
-		panic("crash point " + point + " is not listed")
-	}
-	if os.Getenv(crashVariable) != point {
-		return
-	}
-	if self, err := os.FindProcess(os.Getpid()); err == nil {
-		_ = self.Kill()
-	}
-	select {} // the signal is on its way
-}
+func crashAt(point string) { ranks.CrashAt(point, CrashPoints()) }
