@@ -22,6 +22,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/engine/kubernetes"
 	"github.com/switchyard-ai/switchyard/internal/lab/kubelab"
+	"github.com/switchyard-ai/switchyard/internal/lab/yardlab"
 	"github.com/switchyard-ai/switchyard/internal/site"
 )
 
@@ -78,9 +79,7 @@ func (k fakeKind) pool() string { return strings.ReplaceAll(k.instance, ".", "-"
 // TestScale: no command of a partial gang is ever released, none is lost or
 // doubled, and how long a gang waits from its submission to its last node.
 func TestScale(t *testing.T) {
-	if !enabled() {
-		t.Skip("SKIPPED: make e2e-kubernetes-scale")
-	}
+	yardlab.Need(t, "e2e-kubernetes-scale")
 	c := kubelab.Start(t, kubelab.Options{Gang: true, NodeGrace: 5 * time.Minute})
 	c.StartKwok(t, podEnds)
 	pods := 0

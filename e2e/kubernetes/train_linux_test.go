@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/switchyard-ai/switchyard/internal/lab/kubelab"
+	"github.com/switchyard-ai/switchyard/internal/lab/yardlab"
 )
 
 const (
@@ -23,23 +23,27 @@ const (
 	steps     = 600
 )
 
+// TestMain adds the flag that the targets of the Makefile give.
+func TestMain(m *testing.M) {
+	kubelab.Main()
+	yardlab.Main(m)
+}
+
 // world is a cluster of four nodes and a spare, with a yard that has it as its site.
 type world struct {
 	*kubelab.Cluster
-	*yard
+	*yardlab.Yard
 	store string // of checkpoints, which all nodes see
 }
 
 // TestTrain is one story: the parts share a cluster and a ledger.
 func TestTrain(t *testing.T) {
-	if !enabled() {
-		t.Skip("SKIPPED: make e2e-kubernetes")
-	}
-	w := &world{Cluster: kubelab.Start(t, kubelab.Options{Nodes: 5, Gang: true, NodeGrace: 10 * time.Second}), yard: newYard(t), store: t.TempDir()}
+	yardlab.Need(t, "e2e-kubernetes")
+	w := &world{Cluster: kubelab.Start(t, kubelab.Options{Nodes: 5, Gang: true, NodeGrace: 10 * time.Second}), Yard: yardlab.New(t, kubelab.Build(t, "./cmd/yard"), yardlab.ForgetSoon), store: t.TempDir()}
 	w.images(t)
-	end := w.up(t)
-	w.cli(t, "sites", "add", w.site(t))
-	calm := w.awaitSuccess(t, w.submit(t, w.gpt(t, "calm", steps)))
+	end := w.Up(t)
+	w.CLI(t, "sites", "add", w.site(t))
+	calm := w.AwaitSuccess(t, w.Submit(t, w.gpt(t, "calm", steps)))
 	t.Logf("undisturbed: %d steps, loss %.4f, held out %.4f (bigram %.4f)", calm.Progress.Step, calm.Progress.Loss, calm.Progress.EvalLoss, calm.Progress.BaselineLoss)
 	id := w.loseANode(t, calm)
 	w.prices(t, calm.ID, 1)
@@ -51,13 +55,9 @@ func TestTrain(t *testing.T) {
 // images builds the images of the agent and of the GPT example and puts them onto every node.
 func (w *world) images(t *testing.T) {
 	t.Helper()
-	w.Import(t, kubelab.Image{Name: "switchyard.test/yard:1", Files: map[string]string{"bin/yard": w.binary}})
-	gpt := filepath.Join(w.files, "gpt")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", gpt, "../../examples/gpt")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=simd")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the example: %v: %s", err, out)
-	}
+	w.Import(t, kubelab.Image{Name: "switchyard.test/yard:1", Files: map[string]string{"bin/yard": w.Binary}})
+	gpt := filepath.Join(w.Files, "gpt")
+	yardlab.BuildGPT(t, gpt)
 	image := kubelab.Image{Name: "switchyard.test/gpt:1", Files: map[string]string{"bin/gpt": gpt}}
 	err := filepath.WalkDir("../../examples/gpt", func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(path, ".go") && !entry.IsDir() {
@@ -72,7 +72,7 @@ func (w *world) images(t *testing.T) {
 }
 
 func (w *world) site(t *testing.T) string {
-	return w.write(t, "lab.yaml", fmt.Sprintf(`kind: Site
+	return w.Write(t, "lab.yaml", fmt.Sprintf(`kind: Site
 name: lab
 engine: kubernetes
 provider: owned
@@ -87,7 +87,7 @@ pools:
 // number of workers makes losses the same bit for bit, wherever it runs.
 func (w *world) gpt(t *testing.T, name string, steps int) string {
 	t.Helper()
-	return w.write(t, name+".yaml", fmt.Sprintf(`kind: Training
+	return w.Write(t, name+".yaml", fmt.Sprintf(`kind: Training
 name: %s
 place:
   nodes: 4
@@ -104,22 +104,22 @@ variants:
 
 // loseANode kills a node under a run; it goes on from its checkpoint on the
 // spare, with the losses of the run that was not disturbed.
-func (w *world) loseANode(t *testing.T, calm view) string {
-	id := w.submit(t, w.gpt(t, "robbed", steps))
-	before := w.awaitCheckpoint(t, id, 1, 40)
+func (w *world) loseANode(t *testing.T, calm yardlab.View) string {
+	id := w.Submit(t, w.gpt(t, "robbed", steps))
+	before := w.AwaitCheckpoint(t, id, 1, 40)
 	node := w.nodeOfRank(t, 2)
 	killed := time.Now()
 	w.KillNode(t, int(node[1]-'0'))
-	resumed := w.awaitCheckpoint(t, id, 2, before.Progress.CheckpointStep+20)
+	resumed := w.AwaitCheckpoint(t, id, 2, before.Progress.CheckpointStep+20)
 	t.Logf("node %s killed at step %d; beyond its checkpoint again after %v", node, resumed.Attempts[0].Last.Step, time.Since(killed).Round(100*time.Millisecond))
-	v := w.awaitSuccess(t, id)
+	v := w.AwaitSuccess(t, id)
 	if len(v.Attempts) != 2 || v.Failures != 0 || !strings.Contains(v.Attempts[0].Reason, node) {
 		t.Errorf("run %+v; want two attempts, the first ended by node %s, and no failure counted", v, node)
 	}
 	if v.Progress.EvalLoss != calm.Progress.EvalLoss || v.Progress.Step != calm.Progress.Step {
 		t.Errorf("ended with %+v; undisturbed: %+v; want the same held-out loss, bit for bit", v.Progress, calm.Progress)
 	}
-	if log := w.cli(t, "logs", id); !strings.Contains(log, "resuming after step") {
+	if log := w.CLI(t, "logs", id); !strings.Contains(log, "resuming after step") {
 		t.Errorf("the log does not tell of resuming:\n%s", log)
 	}
 	return id
@@ -139,7 +139,7 @@ func (w *world) nodeOfRank(t *testing.T, rank int) string {
 // prices checks that the ledger has each attempt at its pool's price.
 func (w *world) prices(t *testing.T, id string, attempts int) {
 	t.Helper()
-	w.cli(t, "ledger", "--verify")
+	w.CLI(t, "ledger", "--verify")
 	var book struct {
 		Entries []struct {
 			Attempt  int       `json:"attempt"`
@@ -154,7 +154,7 @@ func (w *world) prices(t *testing.T, id string, attempts int) {
 			} `json:"cost"`
 		} `json:"entries"`
 	}
-	out := w.cli(t, "ledger", id, "-o", "json")
+	out := w.CLI(t, "ledger", id, "-o", "json")
 	if err := json.Unmarshal([]byte(out), &book); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -175,7 +175,7 @@ func (w *world) prices(t *testing.T, id string, attempts int) {
 // PodGroup is left, and no process of a rank.
 func (w *world) nothingLeft(t *testing.T) {
 	client := w.Client(t)
-	eventually(t, "no Job, pod or Service is left", func() bool {
+	yardlab.Eventually(t, "no Job, pod or Service is left", func() bool {
 		jobs, err := client.BatchV1().Jobs(namespace).List(context.Background(), metav1.ListOptions{})
 		if err != nil || len(jobs.Items) > 0 {
 			return false
@@ -187,7 +187,7 @@ func (w *world) nothingLeft(t *testing.T) {
 		services, err := client.CoreV1().Services(namespace).List(context.Background(), metav1.ListOptions{LabelSelector: "switchyard.ai/site"})
 		return err == nil && len(services.Items) == 0
 	})
-	eventually(t, "no process of a rank or an agent is left", func() bool {
+	yardlab.Eventually(t, "no process of a rank or an agent is left", func() bool {
 		out, _ := exec.Command("pgrep", "-f", "^(/bin/gpt train|/.yard/bin/yard agent)").Output() // it fails where it finds none
 		return len(out) == 0
 	})

@@ -3,14 +3,11 @@
 package slurm_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -20,34 +17,28 @@ import (
 
 	engine "github.com/switchyard-ai/switchyard/internal/engine/slurm"
 	"github.com/switchyard-ai/switchyard/internal/lab/slurmlab"
+	"github.com/switchyard-ai/switchyard/internal/lab/yardlab"
 	"github.com/switchyard-ai/switchyard/internal/site"
 )
 
-// patience bounds each wait.
-const patience = 3 * time.Minute
-
 // world is a cluster with a yard that has it as its site.
 type world struct {
+	*yardlab.Yard
 	lab    *slurmlab.Lab
-	yard   string
 	shared string // what all nodes see
-	state  string
-	files  string // of the workloads
 	runs   []string
 }
 
 // begin builds yard and starts a cluster.
 func begin(t *testing.T) *world {
 	t.Helper()
-	if !enabled() {
-		t.Skip("SKIPPED: make e2e-slurm")
-	}
+	yardlab.Need(t, "e2e-slurm")
 	if missing := slurmlab.Missing(); missing != "" {
 		t.Fatal(missing)
 	}
-	w := &world{shared: t.TempDir(), state: t.TempDir(), files: t.TempDir()}
-	w.yard = filepath.Join(w.files, "yard")
-	run(t, nil, "go", "build", "-o", w.yard, "../../cmd/yard")
+	binary := filepath.Join(t.TempDir(), "yard")
+	yardlab.Run(t, nil, "go", "build", "-o", binary, "../../cmd/yard")
+	w := &world{Yard: yardlab.New(t, binary, ""), shared: t.TempDir()}
 	began := time.Now()
 	var err error
 	if w.lab, err = slurmlab.Start(t.Context()); err != nil {
@@ -68,166 +59,20 @@ func begin(t *testing.T) *world {
 	return w
 }
 
-// enabled reports whether the flag that `make e2e-slurm` gives is set.
-func enabled() bool {
-	set := flag.Lookup("e2e")
-	return set != nil && set.Value.String() == "true"
-}
+// TestMain adds the flag that `make e2e-slurm` gives.
+func TestMain(m *testing.M) { yardlab.Main(m) }
 
-// TestMain adds the flag.
-func TestMain(m *testing.M) {
-	flag.Bool("e2e", false, "run the tests that need a cluster")
-	flag.Parse()
-	os.Exit(m.Run())
-}
-
-func run(t *testing.T, environ []string, command ...string) string {
+// start starts a run, and notes it for the accounting.
+func (w *world) start(t *testing.T, file string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
-	cmd.Env = append(os.Environ(), environ...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s: %v\n%s%s", strings.Join(command, " "), err, out.String(), errs.String())
-	}
-	return out.String()
-}
-
-func (w *world) environ() []string { return []string{"YARD_STATE_DIR=" + w.state, "HOME=" + w.files} }
-
-// cli runs yard to its end.
-func (w *world) cli(t *testing.T, args ...string) string {
-	t.Helper()
-	return run(t, w.environ(), append([]string{w.yard}, args...)...)
-}
-
-func (w *world) write(t *testing.T, name, text string) string {
-	t.Helper()
-	path := filepath.Join(w.files, name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// up serves the control plane while the test runs.
-func (w *world) up(t *testing.T) {
-	t.Helper()
-	cmd := exec.Command(w.yard, "up", "--listen", "127.0.0.1:0")
-	cmd.Env = append(os.Environ(), w.environ()...)
-	log, err := os.Create(filepath.Join(w.files, "up.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("yard up: %v", err)
-		}
-		_ = log.Close()
-		if text, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
-			t.Logf("yard up said\n%s", text)
-		}
-	})
-	w.eventually(t, "yard up serves", func() bool {
-		_, err := os.Stat(filepath.Join(w.state, "yard.sock"))
-		return err == nil
-	})
-}
-
-func (w *world) eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); time.Sleep(200 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after %v: not yet: %s", patience, what)
-		}
-	}
-}
-
-// view is what these tests read of `yard runs RUN -o json`.
-type view struct {
-	ID       string   `json:"id"`
-	State    string   `json:"state"`
-	Reason   string   `json:"reason"`
-	Failures int      `json:"failures"`
-	Progress progress `json:"progress"`
-	Attempts []struct {
-		Number  int       `json:"number"`
-		State   string    `json:"state"`
-		Reason  string    `json:"reason"`
-		Started time.Time `json:"started"`
-		Ended   time.Time `json:"ended"`
-		Nodes   int       `json:"nodes"`
-		Last    progress  `json:"progress"`
-	} `json:"attempt_list"`
-}
-
-type progress struct {
-	Step           int64   `json:"step"`
-	Loss           float64 `json:"loss"`
-	CheckpointStep int64   `json:"checkpoint_step"`
-	EvalLoss       float64 `json:"eval_loss"`
-	BaselineLoss   float64 `json:"baseline_loss"`
-}
-
-func (w *world) look(t *testing.T, id string) view {
-	t.Helper()
-	var v view
-	if err := json.Unmarshal([]byte(w.cli(t, "runs", id, "-o", "json")), &v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// submit starts a run and returns its name.
-func (w *world) submit(t *testing.T, file string) string {
-	t.Helper()
-	out := w.cli(t, "run", "--detach", file)
-	for _, word := range strings.Fields(out) {
-		if name := strings.TrimSuffix(filepath.Base(file), ".yaml"); strings.HasPrefix(word, name+"-") {
-			w.runs = append(w.runs, strings.Trim(word, ".,;:"))
-			return w.runs[len(w.runs)-1]
-		}
-	}
-	t.Fatalf("no run in %q", out)
-	return ""
-}
-
-// awaitStep waits until a run's attempt has a checkpoint of so many steps.
-func (w *world) awaitCheckpoint(t *testing.T, id string, attempt int, step int64) view {
-	t.Helper()
-	var v view
-	w.eventually(t, fmt.Sprintf("%s has a checkpoint of step %d", id, step), func() bool {
-		v = w.look(t, id)
-		if v.State == "failed" || v.State == "succeeded" {
-			t.Fatalf("%s has ended: %+v", id, v)
-		}
-		return len(v.Attempts) == attempt && v.Attempts[attempt-1].Last.CheckpointStep >= step
-	})
-	return v
-}
-
-func (w *world) awaitSuccess(t *testing.T, id string) view {
-	t.Helper()
-	var v view
-	w.eventually(t, id+" ends", func() bool {
-		v = w.look(t, id)
-		return !slices.Contains([]string{"queued", "running"}, v.State)
-	})
-	if v.State != "succeeded" {
-		t.Fatalf("%s: %+v\n%s", id, v, w.cli(t, "logs", id))
-	}
-	return v
+	w.runs = append(w.runs, w.Submit(t, file))
+	return w.runs[len(w.runs)-1]
 }
 
 // gpt is a workload of the GPT example on so many nodes.
 func (w *world) gpt(t *testing.T, name string, nodes, steps int, pool string) string {
 	t.Helper()
-	return w.write(t, name+".yaml", fmt.Sprintf(`kind: Training
+	return w.Write(t, name+".yaml", fmt.Sprintf(`kind: Training
 name: %[1]s
 place:
   nodes: %[2]d
@@ -244,9 +89,9 @@ variants:
 // TestSlurm is one story: the parts share a cluster and a ledger.
 func TestSlurm(t *testing.T) {
 	w := begin(t)
-	run(t, []string{"GOEXPERIMENT=simd"}, "go", "build", "-o", filepath.Join(w.shared, "gpt"), "../../examples/gpt")
-	run(t, nil, "cp", "-r", "../../examples/gpt", filepath.Join(w.shared, "text"))
-	w.up(t)
+	yardlab.BuildGPT(t, filepath.Join(w.shared, "gpt"))
+	yardlab.Run(t, nil, "cp", "-r", "../../examples/gpt", filepath.Join(w.shared, "text"))
+	w.Up(t)
 	w.addSites(t)
 	t.Run("a gang of four trains", w.testGang)
 	t.Run("preempted by a higher partition", w.testPreempted)
@@ -260,7 +105,7 @@ func TestSlurm(t *testing.T) {
 
 func (w *world) addSites(t *testing.T) {
 	t.Helper()
-	lab := w.write(t, "lab.yaml", fmt.Sprintf(`kind: Site
+	lab := w.Write(t, "lab.yaml", fmt.Sprintf(`kind: Site
 name: lab
 engine: slurm
 provider: owned
@@ -268,7 +113,7 @@ slurm: {dir: %s, config: %s}
 pools:
   - {name: nodes, partition: main, rate: $2.00}
 `, w.shared, w.lab.Conf()))
-	brief := w.write(t, "brief.yaml", fmt.Sprintf(`kind: Site
+	brief := w.Write(t, "brief.yaml", fmt.Sprintf(`kind: Site
 name: brief
 engine: slurm
 provider: lender
@@ -277,7 +122,7 @@ pools:
   - {name: nodes, partition: brief, rate: $1.00}
 `, filepath.Join(w.shared, "brief"), w.lab.Conf()))
 	for _, file := range []string{lab, brief} {
-		if out := w.cli(t, "sites", "add", file); !strings.Contains(out, "/nodes") {
+		if out := w.CLI(t, "sites", "add", file); !strings.Contains(out, "/nodes") {
 			t.Fatalf("sites add: %s", out)
 		}
 	}
@@ -285,7 +130,7 @@ pools:
 
 func (w *world) testGang(t *testing.T) {
 	began := time.Now()
-	v := w.awaitSuccess(t, w.submit(t, w.gpt(t, "four", 4, 200, "owned")))
+	v := w.AwaitSuccess(t, w.start(t, w.gpt(t, "four", 4, 200, "owned")))
 	t.Logf("%d steps in %v, loss %.2f", v.Progress.Step, time.Since(began).Round(100*time.Millisecond), v.Progress.Loss)
 	if len(v.Attempts) != 1 || v.Progress.Step != 200 || v.Progress.EvalLoss >= v.Progress.BaselineLoss {
 		t.Errorf("run %+v; want 200 steps in one attempt, better than bigrams", v)
@@ -294,7 +139,7 @@ func (w *world) testGang(t *testing.T) {
 
 // wantResumed checks that a run was taken away once at least, counted no failure,
 // and went on from a checkpoint: no attempt began again at the beginning.
-func (w *world) wantResumed(t *testing.T, v view, because string) {
+func (w *world) wantResumed(t *testing.T, v yardlab.View, because string) {
 	t.Helper()
 	if len(v.Attempts) < 2 || v.Failures != 0 {
 		t.Fatalf("run %+v; want another attempt and no failure", v)
@@ -302,7 +147,7 @@ func (w *world) wantResumed(t *testing.T, v view, because string) {
 	if first := v.Attempts[0]; !strings.Contains(first.Reason, because) {
 		t.Errorf("attempt 1 ended as %s: %s; want %q in it", first.State, first.Reason, because)
 	}
-	log := w.cli(t, "logs", v.ID)
+	log := w.CLI(t, "logs", v.ID)
 	if !strings.Contains(log, "resum") {
 		t.Errorf("the log does not tell of resuming:\n%s", log)
 	}
@@ -317,13 +162,13 @@ func (w *world) preempt(t *testing.T) {
 }
 
 func (w *world) testPreempted(t *testing.T) {
-	id := w.submit(t, w.gpt(t, "low", 4, 700, "owned"))
-	before := w.awaitCheckpoint(t, id, 1, 40)
+	id := w.start(t, w.gpt(t, "low", 4, 700, "owned"))
+	before := w.AwaitCheckpoint(t, id, 1, 40)
 	w.preempt(t)
 	taken := time.Now()
-	resumed := w.awaitCheckpoint(t, id, 2, before.Progress.CheckpointStep+20)
+	resumed := w.AwaitCheckpoint(t, id, 2, before.Progress.CheckpointStep+20)
 	t.Logf("preempted at step %d, beyond it again after %v", resumed.Attempts[0].Last.Step, time.Since(taken).Round(100*time.Millisecond))
-	v := w.awaitSuccess(t, id)
+	v := w.AwaitSuccess(t, id)
 	w.wantResumed(t, v, "preempted")
 	if v.Progress.Step != 700 {
 		t.Errorf("run ended at step %d; want 700", v.Progress.Step)
@@ -331,7 +176,7 @@ func (w *world) testPreempted(t *testing.T) {
 }
 
 func (w *world) testTimeLimit(t *testing.T) {
-	v := w.awaitSuccess(t, w.submit(t, w.gpt(t, "long", 2, 4000, "lender")))
+	v := w.AwaitSuccess(t, w.start(t, w.gpt(t, "long", 2, 4000, "lender")))
 	t.Logf("%d attempts under a limit of one minute", len(v.Attempts))
 	w.wantResumed(t, v, "time limit")
 }
@@ -340,8 +185,8 @@ func (w *world) testTimeLimit(t *testing.T) {
 // nodes, preempted on the way.
 func (w *world) testPyTorch(t *testing.T) {
 	python := findPython(t)
-	run(t, nil, "cp", "-r", "../../examples/pytorch", filepath.Join(w.shared, "pytorch"))
-	id := w.submit(t, w.write(t, "torch.yaml", fmt.Sprintf(`kind: Training
+	yardlab.Run(t, nil, "cp", "-r", "../../examples/pytorch", filepath.Join(w.shared, "pytorch"))
+	id := w.start(t, w.Write(t, "torch.yaml", fmt.Sprintf(`kind: Training
 name: torch
 place:
   nodes: 2
@@ -353,9 +198,9 @@ variants:
     ranks: 2
     checkpoint: {reads: [pytorch-gpt], writes: pytorch-gpt}
 `, python, w.shared)))
-	before := w.awaitCheckpoint(t, id, 1, 20)
+	before := w.AwaitCheckpoint(t, id, 1, 20)
 	w.preempt(t)
-	v := w.awaitSuccess(t, id)
+	v := w.AwaitSuccess(t, id)
 	t.Logf("loss %.2f after step %d, %.2f at the end", before.Progress.Loss, before.Progress.Step, v.Progress.Loss)
 	w.wantResumed(t, v, "preempted")
 	if v.Progress.Step != 100 || v.Progress.Loss >= before.Progress.Loss {
@@ -377,14 +222,14 @@ func findPython(t *testing.T) string {
 }
 
 func (w *world) testNodeLost(t *testing.T) {
-	id := w.submit(t, w.gpt(t, "broken", 3, 1000, "owned"))
-	w.awaitCheckpoint(t, id, 1, 40)
+	id := w.start(t, w.gpt(t, "broken", 3, 1000, "owned"))
+	w.AwaitCheckpoint(t, id, 1, 40)
 	victim := w.nodesOf(t, id+"-1")[2]
 	if err := w.lab.KillNode(victim); err != nil {
 		t.Fatal(err)
 	}
 	lost := time.Now()
-	v := w.awaitSuccess(t, id)
+	v := w.AwaitSuccess(t, id)
 	t.Logf("%s lost; attempt 2 began %v later", victim, v.Attempts[1].Started.Sub(lost).Round(time.Second))
 	w.wantResumed(t, v, "a node failed: "+victim)
 	if nodes := w.nodesOf(t, id+"-2"); slices.Contains(nodes, victim) {
@@ -398,13 +243,13 @@ func (w *world) testNodeLost(t *testing.T) {
 // An administrator drains a node, which lets the gang go on, and then takes it
 // down.
 func (w *world) testDrained(t *testing.T) {
-	id := w.submit(t, w.gpt(t, "drained", 3, 1500, "owned"))
-	w.awaitCheckpoint(t, id, 1, 40)
+	id := w.start(t, w.gpt(t, "drained", 3, 1500, "owned"))
+	w.AwaitCheckpoint(t, id, 1, 40)
 	victim := w.nodesOf(t, id+"-1")[0]
 	w.setNode(t, victim, "drain")
-	w.awaitCheckpoint(t, id, 1, w.look(t, id).Progress.CheckpointStep+20)
+	w.AwaitCheckpoint(t, id, 1, w.Look(t, id).Progress.CheckpointStep+20)
 	w.setNode(t, victim, "down")
-	v := w.awaitSuccess(t, id)
+	v := w.AwaitSuccess(t, id)
 	w.wantResumed(t, v, "a node failed: "+victim)
 	if nodes := w.nodesOf(t, id+"-2"); slices.Contains(nodes, victim) {
 		t.Errorf("attempt 2 ran on %v, with the node that is down", nodes)
@@ -445,7 +290,7 @@ func (w *world) booked(t *testing.T, id string) map[string]time.Duration {
 			Nodes    int       `json:"nodes"`
 		} `json:"entries"`
 	}
-	if err := json.Unmarshal([]byte(w.cli(t, "ledger", id, "-o", "json")), &ledger); err != nil {
+	if err := json.Unmarshal([]byte(w.CLI(t, "ledger", id, "-o", "json")), &ledger); err != nil {
 		t.Fatal(err)
 	}
 	booked := map[string]time.Duration{}
@@ -466,7 +311,7 @@ func (w *world) testAccounting(t *testing.T) {
 	var used []engine.Used
 	for _, dir := range []string{w.shared, filepath.Join(w.shared, "brief")} {
 		of := site.Site{Name: "lab", Engine: site.SlurmEngine, Slurm: &site.Slurm{Dir: dir}}
-		some, err := engine.New(of, []string{w.yard}, engine.System("", w.lab.Conf())).Used(t.Context(), time.Now().Add(-time.Hour))
+		some, err := engine.New(of, []string{w.Binary}, engine.System("", w.lab.Conf())).Used(t.Context(), time.Now().Add(-time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -488,11 +333,11 @@ func (w *world) testAccounting(t *testing.T) {
 // testNothingLeft removes the sites; begin looks for processes at the end.
 func (w *world) testNothingLeft(t *testing.T) {
 	for _, name := range []string{"lab", "brief"} {
-		w.cli(t, "sites", "remove", name)
+		w.CLI(t, "sites", "remove", name)
 	}
-	w.eventually(t, "the queue is empty", func() bool {
+	yardlab.Eventually(t, "the queue is empty", func() bool {
 		jobs, err := w.lab.Jobs(t.Context())
 		return err == nil && len(jobs) == 0
 	})
-	w.eventually(t, "no process is left on the nodes", func() bool { return len(w.lab.Strays()) == 0 })
+	yardlab.Eventually(t, "no process is left on the nodes", func() bool { return len(w.lab.Strays()) == 0 })
 }

@@ -457,6 +457,33 @@ func TestOrphansAreStoppedAndForgotten(t *testing.T) {
 // crashed is what a simulated death panics with.
 type crashed struct{}
 
+// dieAt dies two times of three that the point is reached, and counts deaths.
+func dieAt(point string, deaths *int) func(at string) {
+	reached := 0
+	return func(at string) {
+		if at != point {
+			return
+		}
+		if reached++; reached%3 != 0 && *deaths < 20 {
+			*deaths++
+			panic(crashed{})
+		}
+	}
+}
+
+// survived acts, and restarts where that died.
+func survived(act, restart func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			if _, ok := p.(crashed); !ok {
+				panic(p)
+			}
+			restart()
+		}
+	}()
+	act()
+}
+
 // TestKilledAtEveryPointAgainAndAgain dies at each point in turn, the hourly
 // booking included, and wants the same end.
 func TestKilledAtEveryPointAgainAndAgain(t *testing.T) {
@@ -487,27 +514,8 @@ func killAt(t *testing.T, point string) (deaths int) {
 		}
 		return script{takes: 20 * time.Minute}
 	})
-	reached := 0
-	r.crash = func(at string) {
-		if at != point {
-			return
-		}
-		if reached++; reached%3 != 0 && deaths < 20 { // die two times of three
-			deaths++
-			panic(crashed{})
-		}
-	}
-	survive := func(act func()) {
-		defer func() {
-			if p := recover(); p != nil {
-				if _, ok := p.(crashed); !ok {
-					panic(p)
-				}
-				r.restart()
-			}
-		}()
-		act()
-	}
+	r.crash = dieAt(point, &deaths)
+	survive := func(act func()) { survived(act, r.restart) }
 	ctx := context.Background()
 	for _, key := range []string{"a", "b", "c"} {
 		for range 4 { // a client repeats a submission until it is answered

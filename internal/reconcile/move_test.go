@@ -379,27 +379,8 @@ func killMoving(t *testing.T, point string) (deaths int) {
 	var r *worldRig
 	r = newWorld(t, training(&r, 36000, time.Second))
 	r.sites["west"].pools[0].Rate = r.sites["east"].pools[0].Rate // nothing moves for money
-	reached := 0
-	r.crash = func(at string) {
-		if at != point {
-			return
-		}
-		if reached++; reached%3 != 0 && deaths < 20 {
-			deaths++
-			panic(crashed{})
-		}
-	}
-	survive := func(act func()) {
-		defer func() {
-			if p := recover(); p != nil {
-				if _, ok := p.(crashed); !ok {
-					panic(p)
-				}
-				r.restart()
-			}
-		}()
-		act()
-	}
+	r.crash = dieAt(point, &deaths)
+	survive := func(act func()) { survived(act, r.restart) }
 	ctx := context.Background()
 	a, b := r.submit("a"), r.submit("b")
 	for minute := range 1200 {
