@@ -128,6 +128,33 @@ func TestALateDayReadsNoDayBefore(t *testing.T) {
 	}
 }
 
+// Days that follow a bill that was put away read its last day alone: what
+// rounding left there is no longer at the end.
+func TestDaysThatFollowReadTheLastDay(t *testing.T) {
+	line := Line{Subject: contract.Subject{Provider: "aws", InstanceType: "m5.large"}, ListRate: "0.096"}
+	end := epochStart.AddDate(0, 0, 10)
+	for _, clause := range []string{"{savings_plan: {type: compute, hourly: 1.1, discount: 30%}}", "{discount: {tiers: {window: month, steps: [{above: 100, discount: 5%}]}}}"} {
+		s := &shelf{contracts: parsed(t, "kind: Contract\nname: c\ncounterparty: Amazon\nterm: {from: 2026-01-01, to: 2026-02-01}\nscope: {providers: [aws]}\nclauses:\n  - "+clause+"\n")}
+		rows := []used{{line, epochStart, end, Quantity{whole(20 * 240)}}, {line, end, end.AddDate(0, 0, 2), Quantity{whole(20 * 48)}}}
+		book := booked(t, s.contracts, rows[:1])
+		book.Settle(epochStart, end, ignore)
+		s.put(book)
+		again, one := s.reopen(t), booked(t, s.contracts, rows)
+		enter(t, again, rows[1:])
+		for _, b := range []*Book{again, one} {
+			b.Settle(epochStart, end.AddDate(0, 0, 2), ignore)
+		}
+		slices.SortFunc(s.read, time.Time.Compare)
+		if again.Err() != nil || !slices.Equal(s.read, []time.Time{end.AddDate(0, 0, -1), end, end.AddDate(0, 0, 1)}) {
+			t.Errorf("%s: %v; the days %v were read", clause, again.Err(), s.read)
+		}
+		s.put(again)
+		if got, want := chargesOf(s.reopen(t)), chargesOf(one); !slices.Equal(got, want) {
+			t.Errorf("%s: %d charges, want %d", clause, len(got), len(want))
+		}
+	}
+}
+
 func TestWhatWasKeptMustFit(t *testing.T) {
 	const text = "kind: Contract\nname: c\ncounterparty: A\nterm: {from: 2026-01-01, to: 2026-02-01}\nclauses:\n  - discount: {percent: %s}\n"
 	s := &shelf{contracts: parsed(t, fmt.Sprintf(text, "5%"))}

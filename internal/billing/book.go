@@ -286,7 +286,7 @@ func (b *Book) regather(start, end, redo, changed int64, fresh bool, emit func(C
 	now := &standing{tallies: make([]tally, len(b.turns))}
 	hour := start
 	if !fresh && start == b.from {
-		hour = max(min(redo-mod(redo, daySeconds), b.to-mod(b.to, daySeconds)), start)
+		hour = max(min(floorDay(redo), floorDay(b.to-hourSeconds)), start) // the last day stood at the end
 		b.visit(hour)
 		if saved, known := b.snapshots[hour]; known {
 			now = saved.clone()
