@@ -47,10 +47,14 @@ type Yard struct {
 // sweep, so that a test can see them gone.
 const ForgetSoon = "retention: 1s\n"
 
-// New is a yard with these settings that has run nothing yet.
+// New is a yard that has run nothing yet, with these settings or, where they
+// are "", the usual ones.
 func New(t *testing.T, binary, settings string) *Yard {
 	t.Helper()
 	y := &Yard{Binary: binary, State: t.TempDir(), Files: t.TempDir()}
+	if settings == "" {
+		return y
+	}
 	if err := os.WriteFile(filepath.Join(y.State, "config.yaml"), []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
