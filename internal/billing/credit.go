@@ -15,17 +15,22 @@ func (v *hourView) within(at time.Time) bool { return floorHour(at.Unix()) == v.
 
 // prepay books the purchase and lets usage draw the credit down.
 func (v *hourView) prepay(g gather, c *clause, t *tally) {
-	at, expires := unixTime(c.from), c.to
-	if c.Prepayment.At != nil {
-		at = c.Prepayment.At.Time
-	}
+	expires := c.to
 	if c.Prepayment.Expires != nil {
 		expires = c.Prepayment.Expires.Unix()
 	}
-	if v.within(at) {
+	if v.hour == floorHour(c.buysAt()) {
 		v.buy(g, Prepaid, t, numOf(c.Prepayment.Amount.Exact()), expires)
 	}
 	v.draw(g, t)
+}
+
+// buysAt is when a prepayment is paid.
+func (c *clause) buysAt() int64 {
+	if c.Prepayment.At != nil {
+		return c.Prepayment.At.Unix()
+	}
+	return c.from
 }
 
 // buy books money paid ahead: billed now, effective as it is drawn down.

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -16,8 +17,9 @@ type Status struct {
 	WindowFrom, WindowTo   time.Time // the window under way, or the last one
 
 	Committed int64 // in the window
-	Retired   int64 // of it
-	Remaining int64
+	Retired   int64 // of it: what was used, or counted towards it
+	Lost      int64 // of it: paid for and past, and never used
+	Remaining int64 // what is still to come
 	Shortfall int64 // projected at the window's pace so far
 	Life      int64 // committed over the clause's life
 	LifeDone  int64 // retired over the clause's life
@@ -46,8 +48,7 @@ func (b *Book) statuses(all bool) []Status {
 	var found []Status
 	for i, c := range b.clauses {
 		s := Status{Contract: c.contract.Name, Clause: c.Name, Kind: c.kind, From: unixTime(c.from), To: unixTime(c.to)}
-		at := b.to - hourSeconds
-		window := min(c.window(max(at, c.from)), len(c.ends)-1)
+		window := min(c.window(max(b.to, c.from)), len(c.ends)-1)
 		s.WindowFrom, s.WindowTo = unixTime(c.from), unixTime(c.ends[window])
 		if window > 0 {
 			s.WindowFrom = unixTime(c.ends[window-1])
@@ -85,7 +86,7 @@ func (b *Book) commitStatus(c *clause, index, window int, s *Status) bool {
 	if b.last != nil {
 		t = b.last.tallies[i]
 	}
-	over := b.to >= c.ends[window] // the window is closed: its tally was reset
+	over := b.to >= c.to // the last window is closed: its tally was reset
 	switch b.turns[i].role {
 	case roleCommit:
 		b.commitWindow(c, &t, window, over, s)
@@ -95,21 +96,20 @@ func (b *Book) commitStatus(c *clause, index, window int, s *Status) bool {
 		s.Credit = lotsOf(&t, s).micros()
 	case roleMinimum:
 		s.Committed, s.Retired = c.committed(window).micros(), t.sum
+		if over {
+			s.Retired = s.Committed
+		}
 		s.Life = c.committed(0).mul(whole(int64(len(c.ends)))).micros()
 	case roleTakeOrPay:
 		price := numOf(c.TakeOrPay.Price.Exact())
 		s.Committed, s.Retired = c.committed(window).micros(), t.count.mul(price).micros()
+		if over {
+			s.Retired = s.Committed
+		}
 		s.Life = c.committed(0).mul(whole(int64(len(c.ends)))).micros()
 		s.Bank = Quantity{lotsOf(&t, s)}
 	case rolePrepayment:
-		s.Committed = numOf(c.Prepayment.Amount.Exact()).micros()
-		s.Credit = lotsOf(&t, s).micros()
-		s.Retired = s.Committed - s.Credit
-		if b.to <= c.from {
-			s.Retired = 0
-		}
-		s.Life, s.LifeDone = s.Committed, s.Retired
-		s.Remaining = s.Credit
+		b.prepaidStatus(c, index, &t, s)
 		return true
 	case roleCovenant:
 		b.covenantStatus(c, &t, s)
@@ -136,6 +136,30 @@ func (b *Book) commitWindow(c *clause, t *tally, window int, over bool, s *Statu
 	}
 	s.Retired = c.retired(t, window)
 	s.LifeDone += s.Retired
+}
+
+// prepaidStatus tells credit that was drawn from credit that expired.
+func (b *Book) prepaidStatus(c *clause, index int, t *tally, s *Status) {
+	s.Committed = numOf(c.Prepayment.Amount.Exact()).micros()
+	s.Life, s.Remaining = s.Committed, s.Committed
+	if b.to <= c.buysAt() {
+		return
+	}
+	s.Credit = lotsOf(t, s).micros()
+	s.Lost = b.effectiveOf(index, Forfeited)
+	s.Retired, s.Remaining = s.Committed-s.Credit-s.Lost, s.Credit
+	s.LifeDone = s.Retired
+}
+
+// effectiveOf sums up what a clause's charges of some categories come to.
+func (b *Book) effectiveOf(index int, categories ...Category) int64 {
+	total := int64(0)
+	for key, sum := range b.sums {
+		if int(key.by) == index && slices.Contains(categories, key.category) {
+			total += sum.effective
+		}
+	}
+	return total
 }
 
 func (b *Book) covenantStatus(c *clause, t *tally, s *Status) {
@@ -235,31 +259,32 @@ func (b *Book) project(s *Status) int64 {
 	return max(s.Committed-projected, 0)
 }
 
-// bundleStatus fills in the state of a commitment by the hour: what of it fell
-// due so far, and how much of that was used.
+// bundleStatus fills in the state of a commitment by the hour: what it costs
+// over its life, what of that paid for usage, what was lost because no usage
+// came, and what is still to come. An hour that is over leaves nothing.
 func (b *Book) bundleStatus(c *clause, index int, s *Status) bool {
 	if newBundle(c) == nil {
 		return false
 	}
 	upfront, recurring := c.fee()
-	s.Life = upfront.add(recurring).micros()
+	served := lowest(c.to-c.from, max(c.life(), 1))
+	due := upfront.add(recurring.mul(served))
+	s.Life = due.micros()
+	past := int64(0)
+	if elapsed := min(b.to, c.to) - c.from; elapsed > 0 {
+		past = due.mul(lowest(elapsed, c.to-c.from)).micros()
+	}
 	if c.Ramp != nil {
 		for hour := floorHour(c.from); hour < c.to; hour += hourSeconds {
-			s.Life += c.obligation(hour).mul(numOf(c.Ramp.Price.Exact())).mul(c.fraction(hour)).micros()
+			owed := c.obligation(hour).mul(numOf(c.Ramp.Price.Exact())).mul(c.fraction(hour)).micros()
+			if s.Life += owed; hour < b.to {
+				past += owed
+			}
 		}
 	}
-	for key, sum := range b.sums {
-		if int(key.by) != index {
-			continue
-		}
-		if key.category == Covered || key.category == Unused {
-			s.Committed += sum.effective
-		}
-		if key.category == Covered {
-			s.Retired += sum.effective
-		}
-	}
-	s.LifeDone, s.Remaining = s.Committed, s.Committed-s.Retired
+	s.Committed, s.Remaining = s.Life, s.Life-past
+	s.Retired, s.Lost = b.effectiveOf(index, Covered), b.effectiveOf(index, Unused)
+	s.LifeDone = s.Retired
 	return true
 }
 

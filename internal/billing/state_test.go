@@ -50,3 +50,57 @@ clauses:
 		}
 	}
 }
+
+// What is past of a commitment by the hour is used or lost, never remaining;
+// fees that have elapsed do not retire it.
+func TestStatusByTheHour(t *testing.T) {
+	const text = `
+kind: Contract
+name: c
+counterparty: Amazon
+term: {from: 2026-01-01, to: 2027-01-01}
+scope: {providers: [aws]}
+clauses:
+  - {name: block, from: 2026-02-01T11:30:00Z, to: 2026-02-04T11:30:00Z, capacity_block: {instance_type: p5.48xlarge, count: 4, rate: 40, purchased: 2026-01-20}}
+  - {name: reserved, from: 2026-01-01, to: 2026-01-11, reserved_instances: {instance_type: m5.large, count: 1, hourly: 0.5, upfront: 120}}
+  - {name: plan, scope: {instance_types: [m5.large]}, savings_plan: {type: compute, hourly: 1, discount: 50%}}
+  - {name: credit, scope: {regions: [nowhere]}, prepayment: {amount: 100, at: 2026-01-05, expires: 2026-01-15}}
+  - {name: least, scope: {regions: [nowhere]}, from: 2026-01-01, to: 2026-02-01, monthly_minimum: {amount: 7}}
+`
+	day := func(n int) time.Time { return epochStart.AddDate(0, 0, n) }
+	large := Line{Subject: contract.Subject{Provider: "aws", InstanceType: "m5.large"}, ListRate: "1"}
+	block := Line{Subject: contract.Subject{Provider: "aws", InstanceType: "p5.48xlarge"}, ListRate: "50"}
+	at := func(until int) map[string]Status {
+		book := booked(t, parsed(t, text), []used{
+			{large, day(0), day(1), Quantity{whole(24)}},
+			{block, day(32), day(33), Quantity{whole(48)}},
+		})
+		book.Settle(epochStart, day(until), ignore)
+		found := map[string]Status{}
+		for _, s := range book.Status() {
+			found[s.Clause] = s
+		}
+		return found
+	}
+	type figures struct{ committed, retired, lost, remaining int64 }
+	for _, c := range []struct {
+		until  int
+		clause string
+		want   figures
+	}{
+		{4, "block", figures{11_520, 0, 0, 11_520}},
+		{33, "block", figures{11_520, 1_920, 4*40*12.5 + 1_920, 5_680}},
+		{40, "block", figures{11_520, 1_920, 9_600, 0}},
+		{4, "reserved", figures{240, 24, 72, 144}},
+		{40, "reserved", figures{240, 24, 216, 0}},
+		{4, "plan", figures{8_760, 0, 96, 8_664}},
+		{4, "credit", figures{100, 0, 0, 100}},
+		{40, "credit", figures{100, 0, 100, 0}},
+		{40, "least", figures{7, 7, 0, 0}},
+	} {
+		s := at(c.until)[c.clause]
+		if got := (figures{s.Committed / 1e6, s.Retired / 1e6, s.Lost / 1e6, s.Remaining / 1e6}); got != c.want {
+			t.Errorf("day %d, %s: %+v, want %+v", c.until, c.clause, got, c.want)
+		}
+	}
+}

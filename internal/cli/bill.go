@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -250,17 +249,9 @@ func centsOf(micros int64) string {
 		sign, micros = "-", -micros
 	}
 	units, rest := micros/1_000_000, micros%1_000_000
-	digits := fmt.Sprint(units)
-	var grouped strings.Builder
-	for i, r := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			grouped.WriteByte(',')
-		}
-		grouped.WriteRune(r)
-	}
 	decimals := fmt.Sprintf("%06d", rest)
 	for len(decimals) > 2 && decimals[len(decimals)-1] == '0' {
 		decimals = decimals[:len(decimals)-1]
 	}
-	return sign + grouped.String() + "." + decimals
+	return sign + grouped(fmt.Sprint(units)) + "." + decimals
 }

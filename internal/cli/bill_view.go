@@ -168,12 +168,12 @@ func (b *billView) document() billJSON {
 	return doc
 }
 
-// open lists the commitments whose window ends after the bill.
+// open lists the commitments whose window is under way when the bill ends.
 func (b *billView) open() []billing.Status {
 	var open []billing.Status
 	for _, s := range b.status {
 		settles := s.Kind == "commitment" || s.Kind == "enterprise_agreement" || s.Kind == "macc" || s.Kind == "monthly_minimum" || s.Kind == "take_or_pay"
-		if settles && s.WindowTo.After(b.to) && s.From.Before(b.to) {
+		if settles && s.WindowTo.After(b.to) && s.WindowFrom.Before(b.to) {
 			open = append(open, s)
 		}
 	}

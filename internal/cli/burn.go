@@ -209,14 +209,14 @@ func burnListing(b billing.Burn, currency units.Currency, cash bool) listing {
 		ProviderHHI: json.Number(b.ProviderHHI.FloatString(0)), ChipHHI: json.Number(b.ChipHHI.FloatString(0))}
 	l := listing{columns: []column{{"MONTH", "month", false}, {"SPEND", "spend", true}}, exact: [][]string{}}
 	for _, m := range b.Months {
-		l.cells = append(l.cells, []string{m.Day.Format("2006-01"), centsOf(m.Micros)})
+		l.cells = append(l.cells, []string{m.Day.Format("2006-01"), centsOfRat(big.NewRat(m.Micros, 1_000_000))})
 		l.exact = append(l.exact, []string{m.Day.Format("2006-01"), string(exactMicros(m.Micros))})
 	}
 	var after strings.Builder
 	if len(b.Days) == 0 {
 		after.WriteString("nothing was spent\n")
 	} else {
-		fmt.Fprintf(&after, "\nrun-rate %s a day, %s a month (%s)\n", b.PerDay.FloatString(2), month.FloatString(2), currency)
+		fmt.Fprintf(&after, "\nrun-rate %s a day, %s a month (%s)\n", centsOfRat(b.PerDay), centsOfRat(month), currency)
 		fmt.Fprintf(&after, "by provider:  %s · HHI %s\nby chipmaker: %s · HHI %s\n", exposed(b.Providers), doc.ProviderHHI, exposed(b.Chipmakers), doc.ChipHHI)
 	}
 	if cash && b.Runway >= 0 {
@@ -230,6 +230,16 @@ func burnListing(b billing.Burn, currency units.Currency, cash bool) listing {
 	}
 	l.document, l.after = doc, after.String()
 	return l
+}
+
+// centsOfRat writes a sum for reading, rounded to cents.
+func centsOfRat(sum *big.Rat) string {
+	sign, digits := "", sum.FloatString(2)
+	if sum.Sign() < 0 {
+		sign, digits = digits[:1], digits[1:]
+	}
+	units, cents, _ := strings.Cut(digits, ".")
+	return sign + grouped(units) + "." + cents
 }
 
 func dailyChart(days []billing.DaySum) string {

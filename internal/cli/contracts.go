@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/big"
 	"os"
 	"sort"
@@ -86,6 +87,7 @@ type statusJSON struct {
 	WindowTo           time.Time    `json:"window_to"`
 	Committed          json.Number  `json:"committed"`
 	Retired            json.Number  `json:"retired"`
+	Lost               json.Number  `json:"lost"`
 	Remaining          json.Number  `json:"remaining"`
 	ProjectedShortfall json.Number  `json:"projected_shortfall"`
 	LifeCommitted      json.Number  `json:"life_committed"`
@@ -97,6 +99,7 @@ type statusJSON struct {
 	Next               *time.Time   `json:"next,omitempty"`
 	NextWhat           string       `json:"next_what,omitempty"`
 	Notes              []string     `json:"notes,omitempty"`
+	Terms              string       `json:"terms,omitempty"` // of contracts show: the clause as its file has it, in a line
 
 	burn []float64
 }
@@ -219,8 +222,11 @@ func contractsDocument(contracts []*contract.Contract, book *billing.Book, at ti
 			if !found {
 				s.Contract, s.Clause, s.Kind, s.From, s.To = c.Name, clause.Name, clause.Kind(), c.Starts(clause), c.Ends(clause)
 				s.WindowFrom, s.WindowTo = s.From, s.To
-				s.Committed, s.Retired, s.Remaining, s.ProjectedShortfall = "0", "0", "0", "0"
+				s.Committed, s.Retired, s.Lost, s.Remaining, s.ProjectedShortfall = "0", "0", "0", "0", "0"
 				s.LifeCommitted, s.LifeRetired, s.Credit, s.MakeUpBank = "0", "0", "0", "0"
+			}
+			if only == c.Name {
+				s.Terms = clauseTerms(clause)
 			}
 			if (only == "" && found) || only == c.Name {
 				doc.Clauses = append(doc.Clauses, s)
@@ -268,7 +274,7 @@ func concentration(committed map[string]int64) ([]shareJSON, json.Number) {
 func statusOf(s billing.Status) statusJSON {
 	out := statusJSON{
 		Contract: s.Contract, Clause: s.Clause, Kind: s.Kind, From: s.From, To: s.To, WindowFrom: s.WindowFrom, WindowTo: s.WindowTo,
-		Committed: exactMicros(s.Committed), Retired: exactMicros(s.Retired), Remaining: exactMicros(s.Remaining),
+		Committed: exactMicros(s.Committed), Retired: exactMicros(s.Retired), Lost: exactMicros(s.Lost), Remaining: exactMicros(s.Remaining),
 		ProjectedShortfall: exactMicros(s.Shortfall), LifeCommitted: exactMicros(s.Life), LifeRetired: exactMicros(s.LifeDone),
 		Credit: exactMicros(s.Credit), MakeUpBank: json.Number(s.Bank.String()), NextWhat: s.NextWhat, burn: s.Burn,
 	}
@@ -317,6 +323,9 @@ func (s statusJSON) states() []string {
 			states = append(states, fmt.Sprintf("%s against a floor of %s", showShare(*s.Share), showShare(*s.Floor)))
 		}
 	}
+	if s.Lost != "0" && s.Lost != "" {
+		states = append(states, shortMoney(s.Lost)+" unused and lost")
+	}
 	if s.Credit != "0" {
 		states = append(states, "credit "+shortMoney(s.Credit))
 	}
@@ -337,6 +346,9 @@ func showShare(n json.Number) string {
 func contractsFooter(doc contractsJSON, only string) string {
 	var out strings.Builder
 	for _, s := range doc.Clauses {
+		if s.Terms != "" {
+			fmt.Fprintf(&out, "\n%s, %s to %s: %s", s.Clause, stampHour(s.From), stampHour(s.To), s.Terms)
+		}
 		for _, note := range s.Notes {
 			fmt.Fprintf(&out, "\n%s/%s: %s", s.Contract, s.Clause, note)
 		}
@@ -368,8 +380,7 @@ func shortMoney(n json.Number) string {
 			return fmt.Sprintf("%.2f%s", value/magnitude.size, magnitude.suffix)
 		}
 	}
-	whole := int64(value * 100)
-	return centsOf(whole * 10_000)
+	return centsOf(int64(math.Round(value*100)) * 10_000)
 }
 
 // sparkline draws values from 0 to the largest in a line of text.
