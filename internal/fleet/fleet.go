@@ -179,6 +179,8 @@ type Attempt struct {
 	BadNode string `json:"bad_node,omitempty"` // node of the site that its end is due to
 
 	Progress Progress `json:"progress,omitzero"`
+
+	Slow []SlowRank `json:"slow,omitempty"` // ranks that were slower than the others, by number
 }
 
 // Key is the idempotency key under which the engine knows the attempt.
