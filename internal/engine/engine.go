@@ -154,4 +154,7 @@ type Status struct {
 	Reason   string   // for people: "rank 3 exited 1", "killed: out of memory", …
 	Progress fleet.Progress
 	LogLost  int64 // log lines not kept, all ranks: over the bound, or the disk was full
+	// Paces are how fast the ranks of a gang of several go, while it runs, as far
+	// as they tell and as it is known; on a large site some are of a while ago.
+	Paces []fleet.Pace
 }

@@ -54,9 +54,12 @@ func (s SlowRank) Name() string {
 	return fmt.Sprintf("rank %d on %s", s.Rank, s.Node)
 }
 
-// Text says how slow the rank is, for people.
+// Text says how slow the rank is, or was, for people.
 func (s SlowRank) Text() string {
 	what := "a step"
+	if !s.IsSlow() {
+		return fmt.Sprintf("%s was slow for %s", s.Name(), s.Until.Sub(s.Since).Round(time.Second))
+	}
 	if s.Measure == MeasureCompute {
 		what = "of its own work a step"
 	}

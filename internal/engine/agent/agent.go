@@ -83,9 +83,14 @@ func newKeeper(task Task, node int, stdout io.Writer) (*keeper, error) {
 	}
 	k := &keeper{task: task, node: node, first: first, count: min(perNode, task.Gang.Ranks-first), book: ranks.NewBook()}
 	k.report = Report{Node: node, Host: hostName(), Rank: first}
+	var point func(ranks.PacePoint)
 	if task.Dir == "" {
 		k.stream = ranks.NewStream(stdout)
 		k.book.OnReport(k.stream.Progress)
+		point = k.stream.Pace
+	}
+	if task.Gang.Ranks > 1 {
+		k.book.KeepPaces(point)
 	}
 	return k, nil
 }

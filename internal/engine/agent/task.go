@@ -28,7 +28,7 @@ type Task struct {
 	// Release); no command begins before. "" where the engine starts all nodes
 	// at once and Hosts is known from the environment.
 	Release string `json:"release,omitempty"`
-	// Dir keeps ranks/N.log, progress.json, progress.jsonl and report.json of
+	// Dir keeps ranks/N.log, progress.json, progress.jsonl, paces.json and report.json of
 	// this node; a stop is asked by writing stop.json there. "" makes the
 	// agent write log lines to its standard output, each behind "N " for its rank.
 	Dir string `json:"dir,omitempty"`

@@ -23,7 +23,12 @@ func (e *Engine) Observe(ctx context.Context, key string) (engine.Status, error)
 	if s.ended == nil && s.released != nil {
 		e.freshen(s)
 	}
-	return s.status(e.news.latest(name)), nil
+	progress, paces := e.news.latest(name)
+	status := s.status(progress)
+	if status.State == engine.Running {
+		status.Paces = s.placed(paces)
+	}
+	return status, nil
 }
 
 // stopTries bounds how often a stop is repeated that meets other changes.

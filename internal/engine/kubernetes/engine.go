@@ -84,7 +84,7 @@ func New(s *site.Site, options Options) (*Engine, error) {
 	if e.api, err = newAPI(config, namespace); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "site "+s.Name)
 	}
-	e.news.last = map[string]news{}
+	e.news.last = map[string]*news{}
 	e.watch = newWatched(e.api, s.Name, options.Log)
 	e.tender = newTender(e)
 	e.watch.start(e.tender.see)

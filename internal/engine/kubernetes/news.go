@@ -19,49 +19,87 @@ const (
 	readers   = 8       // reads at the same time
 )
 
-// news is the last known progress of a gang.
+// news is the last known progress of a gang, and how fast its ranks go.
 type news struct {
 	progress fleet.Progress
-	asked    time.Time
+	points   ranks.Paces
+	paces    []fleet.Pace // of the points; never changed, but replaced
+	asked    []time.Time  // of each node, when it was read last
+	next     int          // node besides the first that is read next
 	reading  bool
 }
 
 // newsCache keeps the progress of gangs that run: it is in the log of rank 0's
-// node, which is read now and then, never while somebody waits.
+// node, and the paces of ranks in the logs of all. They are read now and then,
+// never while somebody waits: each time that of the first node, and of the others
+// the one whose turn it is.
 type newsCache struct {
 	mu      sync.Mutex
-	last    map[string]news
+	last    map[string]*news
+	reads   int // that all gangs want in a round
 	reading int
 }
 
-func (c *newsCache) latest(name string) fleet.Progress {
+// latest is the last known progress of a gang, and the paces of its ranks.
+func (c *newsCache) latest(name string) (fleet.Progress, []fleet.Pace) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.last[name].progress
+	n := c.last[name]
+	if n == nil {
+		return fleet.Progress{}, nil
+	}
+	return n.progress, n.paces
 }
 
 func (c *newsCache) drop(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.last, name)
+	if n := c.last[name]; n != nil {
+		c.reads -= len(n.round())
+		delete(c.last, name)
+	}
 }
 
-// due reports whether a gang's progress should be read now, and since when.
-func (c *newsCache) due(name string, now time.Time) (since time.Time, due bool) {
+// round are the nodes that are read next.
+func (n *news) round() []int {
+	if len(n.asked) == 1 {
+		return []int{0}
+	}
+	return []int{0, 1 + n.next%(len(n.asked)-1)}
+}
+
+// due tells which nodes of a gang should be read now, and since when; none
+// where it is not time.
+func (c *newsCache) due(name string, nodes int, now time.Time) map[int]time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.last[name]
-	wait := max(newsEvery, time.Duration(len(c.last))*time.Second/newsRate)
-	if n.reading || c.reading >= readers || now.Sub(n.asked) < wait {
-		return since, false
+	if n == nil {
+		n = &news{asked: make([]time.Time, nodes)}
+		c.last[name] = n
+		c.reads += len(n.round())
 	}
-	since, n.asked, n.reading = n.asked, now, true
-	c.last[name] = n
+	wait := max(newsEvery, time.Duration(c.reads)*time.Second/newsRate)
+	if n.reading || c.reading >= readers || now.Sub(n.asked[0]) < wait {
+		return nil
+	}
+	since := map[int]time.Time{}
+	for _, node := range n.round() {
+		since[node], n.asked[node] = n.asked[node], now
+	}
+	n.next++
+	n.reading = true
 	c.reading++
-	return since, true
+	return since
 }
 
-func (c *newsCache) put(name string, points []fleet.Progress) {
+// heard is what one read of a gang's logs told.
+type heard struct {
+	points []fleet.Progress // of the first node
+	paces  []ranks.PacePoint
+}
+
+func (c *newsCache) put(name string, h heard) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, ok := c.last[name]
@@ -70,40 +108,53 @@ func (c *newsCache) put(name string, points []fleet.Progress) {
 		return // dropped meanwhile
 	}
 	n.reading = false
-	if len(points) > 0 {
-		n.progress = points[len(points)-1]
+	if len(h.points) > 0 {
+		n.progress = h.points[len(h.points)-1]
 	}
-	c.last[name] = n
+	for _, point := range h.paces {
+		n.points.Add(point)
+	}
+	if len(h.paces) > 0 {
+		n.paces = n.points.List()
+	}
 }
 
 // freshen reads the progress of a gang in the background when that is due.
 func (e *Engine) freshen(s sight) {
 	name := s.job.Name
-	since, due := e.news.due(name, e.now())
-	if !due {
+	due := e.news.due(name, len(s.parts), e.now())
+	if len(due) == 0 {
 		return
 	}
 	e.tender.running.Go(func() {
 		ctx, cancel := bounded(e.tender.ctx)
 		defer cancel()
-		after := ""
-		if !since.IsZero() {
-			after = since.Add(-time.Second).Format(time.RFC3339)
+		var all heard
+		for node, since := range due {
+			points, paces, err := e.readNews(ctx, s.parts[node], since)
+			if err != nil && e.tender.ctx.Err() == nil {
+				e.options.Log.Debug("progress cannot be read", "key", s.shape.Key, "node", node, "error", err)
+			}
+			if node == 0 {
+				all.points = points
+			}
+			all.paces = append(all.paces, paces...)
 		}
-		points, err := e.readNews(ctx, s.parts[0], after)
-		if err != nil && e.tender.ctx.Err() == nil {
-			e.options.Log.Debug("progress cannot be read", "key", s.shape.Key, "error", err)
-		}
-		e.news.put(name, points)
+		e.news.put(name, all)
 	})
 }
 
-// readNews reads the newest reports of progress in a node's log.
-func (e *Engine) readNews(ctx context.Context, p part, since string) ([]fleet.Progress, error) {
-	stream, err := e.stream(ctx, p, since)
+// readNews reads the newest reports in a node's log: those after a time, with a
+// second to spare for clocks; all where it is zero.
+func (e *Engine) readNews(ctx context.Context, p part, since time.Time) ([]fleet.Progress, []ranks.PacePoint, error) {
+	after := ""
+	if !since.IsZero() {
+		after = since.Add(-time.Second).Format(time.RFC3339)
+	}
+	stream, err := e.stream(ctx, p, after)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer stream.Close()
-	return ranks.StreamHistory(io.LimitReader(stream, mostNews))
+	return ranks.StreamNews(io.LimitReader(stream, mostNews))
 }

@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,15 +32,34 @@ func (s sight) status(progress fleet.Progress) engine.Status {
 
 func (s sight) nodeNames() []string {
 	var names []string
-	for i, p := range s.parts {
-		switch {
-		case p.node != "":
-			names = append(names, p.node)
-		case s.released != nil && i < len(s.released.Nodes):
-			names = append(names, s.released.Nodes[i])
+	for i := range s.parts {
+		if name := s.nodeName(i); name != "" {
+			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// nodeName is the name in the cluster of a node of the gang, "" where it is not known.
+func (s sight) nodeName(i int) string {
+	switch {
+	case s.parts[i].node != "":
+		return s.parts[i].node
+	case s.released != nil && i < len(s.released.Nodes):
+		return s.released.Nodes[i]
+	}
+	return ""
+}
+
+// placed are the paces with the nodes of their ranks.
+func (s sight) placed(paces []fleet.Pace) []fleet.Pace {
+	paces = slices.Clone(paces)
+	for i := range paces {
+		if node := paces[i].Rank / s.shape.PerNode; node < len(s.parts) {
+			paces[i].Node = s.nodeName(node)
+		}
+	}
+	return paces
 }
 
 // over reports whether no rank of the gang runs, nor ever will. Without a

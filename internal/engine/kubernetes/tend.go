@@ -123,7 +123,8 @@ func (t *tender) end(name string) error {
 	if err != nil || s.ended != nil || !s.over() {
 		return err
 	}
-	final := s.conclude(t.e.now(), t.e.news.latest(name))
+	progress, _ := t.e.news.latest(name)
+	final := s.conclude(t.e.now(), progress)
 	change := map[string]any{}
 	if s.released == nil {
 		change["suspend"] = true // nothing more of it is made, and its pods go

@@ -134,8 +134,9 @@ func (d gangDir) status() (engine.Status, error) {
 	if err != nil {
 		return engine.Status{}, err
 	}
+	paces, err := ranks.ReadPaces(string(d))
 	return engine.Status{
 		State: engine.Running, Started: started.At,
-		Progress: progress, LogLost: logLost,
-	}, nil
+		Progress: progress, LogLost: logLost, Paces: paces,
+	}, err
 }

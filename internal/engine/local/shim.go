@@ -89,6 +89,9 @@ func runLocked(dir gangDir, beat time.Time, ready io.Writer) error {
 		gang.Dir = dir.file(scratchDir)
 	}
 	s := &shim{dir: dir, gang: gang, reserved: reserved, progress: ranks.NewBook()}
+	if gang.Ranks > 1 {
+		s.progress.KeepPaces(nil)
+	}
 	if dir.has(startedFile) {
 		say(ready, shimReady)
 		return s.settle(beat)

@@ -95,19 +95,28 @@ func (d *demux) mark(mark []byte) {
 // StreamHistory reads the reports of progress out of a stream: the thinned
 // history, oldest first, which ends with the last.
 func StreamHistory(stream io.Reader) ([]fleet.Progress, error) {
+	points, _, err := StreamNews(stream)
+	return points, err
+}
+
+// StreamNews is StreamHistory, with the points of the ranks' paces in their order.
+func StreamNews(stream io.Reader) ([]fleet.Progress, []PacePoint, error) {
 	book := NewBook()
+	var paces []PacePoint
 	lines := bufio.NewReaderSize(stream, longestStreamed)
 	for {
 		line, err := lines.ReadSlice('\n')
 		var p fleet.Progress
 		if object, found := bytes.CutPrefix(line, []byte(progressMark)); found && json.Unmarshal(object, &p) == nil && credible(p) {
 			book.take(p)
+		} else if point, ok := parsePace(line); ok && err == nil {
+			paces = append(paces, point)
 		}
 		if err == io.EOF {
-			return withLast(book.points, book.last), nil
+			return withLast(book.points, book.last), paces, nil
 		}
 		if err != nil && err != bufio.ErrBufferFull {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }

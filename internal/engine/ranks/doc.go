@@ -11,5 +11,6 @@
 //	ranks/N.log…     what rank N wrote (Log)
 //	progress.json    the last that rank 0 reported (Book)
 //	progress.jsonl   the history of it, thinned (Book)
+//	paces.json       how fast each rank goes (Book)
 //	stop.json        the ranks were asked to stop (Stop)
 package ranks

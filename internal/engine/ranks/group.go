@@ -28,7 +28,7 @@ type Task struct {
 	Dir    string  // keeps the logs, where there is no stream
 	LogCap int64   // bytes of log kept per rank
 	Stream *Stream // takes what the ranks write, where it is not kept in Dir
-	Book   *Book   // takes the progress of rank 0
+	Book   *Book   // takes what the ranks report
 
 	Notes []string // lines for the log of the first rank, before its own
 

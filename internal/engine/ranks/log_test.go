@@ -169,7 +169,7 @@ func TestPump(t *testing.T) {
 		} {
 			log := NewLog(filepath.Join(t.TempDir(), "0.log"), leastLogCap)
 			book := NewBook()
-			pump(reader, log, book)
+			pump(reader, log, func(line []byte) bool { return book.Offer(0, line) })
 			log.close()
 			data, err := os.ReadFile(log.path)
 			if err != nil && tt.want != "" {

@@ -15,15 +15,15 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 )
 
-// progressMark begins a line by which rank 0 reports its progress; a JSON object
-// with the fields of fleet.Progress follows.
+// progressMark begins a line by which a rank reports; a JSON object with the
+// fields of fleet.Progress and paceReport follows.
 const progressMark = "@yard "
 
 // historyLimit is the number of points at which the history is thinned to half.
 const historyLimit = 1024
 
-// Book keeps what rank 0 reports: the last, and a history with a point
-// per step, evenly thinned.
+// Book keeps what ranks report: of rank 0, which speaks for the gang, the last and
+// a history with a point per step, evenly thinned; of all, their paces.
 type Book struct {
 	mu      sync.Mutex
 	last    fleet.Progress
@@ -34,6 +34,18 @@ type Book struct {
 	dirty   bool
 	logLost int64 // as last written
 	heard   func(fleet.Progress)
+
+	watches map[int]*stopwatch // by rank; nil where no paces are kept
+	paces   Paces
+	paced   bool // the paces are not written yet
+	point   func(PacePoint)
+}
+
+// KeepPaces has the paces of ranks kept, and each point told at once from the
+// goroutine that reads the rank, where point is not nil; it is called before any
+// rank begins. A rank that is alone has none to be compared with.
+func (b *Book) KeepPaces(point func(PacePoint)) {
+	b.watches, b.point = map[int]*stopwatch{}, point
 }
 
 // OnReport has every report told at once, from the goroutine that reads rank 0;
@@ -54,30 +66,53 @@ type progressRecord struct {
 // NewBook returns an empty book.
 func NewBook() *Book { return &Book{every: 1} }
 
-// Offer takes a line that reports progress, and reports whether it is one.
+// Offer takes a line of a rank that reports, and tells whether it is one.
 // Fields that a line leaves out keep their last value. The time is the keeper's:
 // what is booked of a lost attempt ends at its last progress, and no rank's
 // clock may move that.
-func (b *Book) Offer(line []byte) bool {
+func (b *Book) Offer(rank int, line []byte) bool {
 	object, found := bytes.CutPrefix(line, []byte(progressMark))
-	if !found {
+	if !found || !bytes.HasPrefix(bytes.TrimSpace(object), []byte{'{'}) {
 		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	next := b.last
-	if !bytes.HasPrefix(bytes.TrimSpace(object), []byte{'{'}) || json.Unmarshal(object, &next) != nil {
+	var pace paceReport
+	if json.Unmarshal(object, &next) != nil || json.Unmarshal(object, &pace) != nil || !credible(next) || !pace.credible() {
 		return false
 	}
-	if !credible(next) {
-		return false
+	now := time.Now()
+	if rank == 0 {
+		next.At = now.UTC()
+		b.take(next)
+		if b.heard != nil {
+			b.heard(next)
+		}
 	}
-	next.At = time.Now().UTC()
-	b.take(next)
-	if b.heard != nil {
-		b.heard(next)
-	}
+	b.time(rank, pace, now)
 	return true
+}
+
+// time takes what a report says of its rank's pace.
+func (b *Book) time(rank int, report paceReport, now time.Time) {
+	if b.watches == nil {
+		return
+	}
+	watch := b.watches[rank]
+	if watch == nil {
+		watch = &stopwatch{}
+		b.watches[rank] = watch
+	}
+	point, ended := watch.hear(rank, report, now)
+	if !ended {
+		return
+	}
+	b.paces.Add(point)
+	b.paced = true
+	if b.point != nil {
+		b.point(point)
+	}
 }
 
 // mostCounted bounds what a rank may report of anything counted: no training
@@ -130,6 +165,7 @@ func (b *Book) Last() fleet.Progress {
 
 // Flush writes what is new to the keeper's folder. What a full disk refuses is tried again next time.
 func (b *Book) Flush(dir string, logLost int64) {
+	b.flushPaces(dir)
 	b.mu.Lock()
 	dirty := b.dirty || logLost != b.logLost
 	last, points, written := b.last, slices.Clone(b.points), b.written
@@ -145,6 +181,20 @@ func (b *Book) Flush(dir string, logLost int64) {
 	if err != nil {
 		b.mu.Lock()
 		b.dirty, b.written = true, -1
+		b.mu.Unlock()
+	}
+}
+
+func (b *Book) flushPaces(dir string) {
+	b.mu.Lock()
+	paced, list := b.paced, []fleet.Pace(nil)
+	if paced {
+		b.paced, list = false, b.paces.List()
+	}
+	b.mu.Unlock()
+	if paced && whole.WriteJSON(filepath.Join(dir, paceFile), list, whole.Volatile) != nil {
+		b.mu.Lock()
+		b.paced = true
 		b.mu.Unlock()
 	}
 }

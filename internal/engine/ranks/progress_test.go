@@ -17,7 +17,7 @@ func TestHistoryIsThinnedEvenly(t *testing.T) {
 	for _, steps := range []int{0, 1, 10, 500, 1023, 1024, 1025, 5000, 100_000} {
 		dir, book := t.TempDir(), NewBook()
 		for step := 1; step <= steps; step++ {
-			if !book.Offer(fmt.Appendf(nil, "@yard {\"step\": %d}\n", step)) {
+			if !book.Offer(0, fmt.Appendf(nil, "@yard {\"step\": %d}\n", step)) {
 				t.Fatalf("step %d refused", step)
 			}
 			if step%7 == 0 {
@@ -62,7 +62,7 @@ func fileSteps(t *testing.T, dir string) []int64 {
 func TestStepReportedTwiceIsOnePoint(t *testing.T) {
 	dir, book := t.TempDir(), NewBook()
 	for _, line := range []string{`{"step": 1, "loss": 3}`, `{"step": 2, "loss": 2}`, `{"checkpoint_step": 2}`} {
-		book.Offer([]byte(progressMark + line))
+		book.Offer(0, []byte(progressMark+line))
 		book.Flush(dir, 0)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, historyFile))
@@ -76,7 +76,7 @@ func TestProgressIsTimedByTheShim(t *testing.T) {
 	book := NewBook()
 	for _, at := range []string{"9999-12-31T00:00:00Z", "0001-01-01T00:00:00Z"} {
 		before := time.Now()
-		if !book.Offer([]byte(progressMark + `{"step": 1, "at": "` + at + `"}`)) {
+		if !book.Offer(0, []byte(progressMark+`{"step": 1, "at": "`+at+`"}`)) {
 			t.Fatal("refused")
 		}
 		if got := book.Last().At; got.Before(before) || got.After(time.Now()) {
@@ -89,7 +89,7 @@ func TestProgressIsTimedByTheShim(t *testing.T) {
 func TestNegativeProgressIsRefused(t *testing.T) {
 	book := NewBook()
 	for _, field := range []string{"step", "steps", "tokens", "checkpoint_step", "tokens_per_second"} {
-		if book.Offer([]byte(progressMark + `{"` + field + `": -1}`)) {
+		if book.Offer(0, []byte(progressMark+`{"`+field+`": -1}`)) {
 			t.Errorf("%s: -1 is taken", field)
 		}
 	}
@@ -104,12 +104,12 @@ func TestAbsurdProgressIsRefused(t *testing.T) {
 		`{"tokens_per_second": 1e19}`, `{"tokens_per_second": 1e999}`,
 	} {
 		book := NewBook()
-		if book.Offer([]byte(progressMark + object)) {
+		if book.Offer(0, []byte(progressMark+object)) {
 			t.Errorf("%s is taken as %+v", object, book.Last())
 		}
 	}
 	book := NewBook()
-	if !book.Offer([]byte(progressMark + `{"step": 1000000000000000000, "tokens": 1000000000000000000, "tokens_per_second": 1e12}`)) {
+	if !book.Offer(0, []byte(progressMark+`{"step": 1000000000000000000, "tokens": 1000000000000000000, "tokens_per_second": 1e12}`)) {
 		t.Error("the largest figures are refused")
 	}
 }
@@ -121,7 +121,7 @@ func FuzzProgress(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line []byte) {
 		book := NewBook()
 		before := book.Last()
-		if !book.Offer(line) {
+		if !book.Offer(0, line) {
 			if book.Last() != before || len(book.points) != 0 {
 				t.Errorf("%q is refused, but leaves %+v", line, book.Last())
 			}

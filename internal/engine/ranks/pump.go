@@ -18,8 +18,8 @@ type output interface {
 }
 
 // pump moves what a rank writes into its log, line by line and as many lines at
-// once as there are, and hands lines of progress to the book, if there is one.
-func pump(from io.Reader, log output, book *Book) {
+// once as there are, but for lines that report takes; nil takes none.
+func pump(from io.Reader, log output, report func(line []byte) bool) {
 	lineCap, batchCap := log.bounds()
 	reader := bufio.NewReaderSize(from, lineCap)
 	var batch []byte
@@ -39,7 +39,7 @@ func pump(from io.Reader, log output, book *Book) {
 			lines++
 			log.lose(1)
 			flush()
-		case len(line) > 0 && (book == nil || !book.Offer(line)):
+		case len(line) > 0 && (report == nil || !report(line)):
 			if len(batch)+len(line)+1 > batchCap {
 				flush()
 			}

@@ -51,11 +51,8 @@ func (g *Group) startRank(n int) (*rank, error) {
 	if g.task.Began != nil {
 		g.task.Began(n, r.cmd.Process.Pid)
 	}
-	var book *Book // only rank 0 speaks for the gang
-	if n == 0 {
-		book = g.task.Book
-	}
-	r.pumps.Go(func() { pump(outRead, r.log, book) })
+	report := func(line []byte) bool { return g.task.Book.Offer(n, line) }
+	r.pumps.Go(func() { pump(outRead, r.log, report) })
 	r.pumps.Go(func() { pump(errRead, r.log, nil) })
 	go func() { g.ends <- g.follow(r, began) }()
 	return r, nil

@@ -21,8 +21,8 @@ const (
 
 // Stream writes what all ranks of a node write to one writer, for engines that
 // keep a program's standard output and nothing else: each line behind the number
-// of its rank and a space, and reports of progress as "@yard " lines with the
-// time at which they were heard.
+// of its rank and a space, reports of progress as "@yard " lines with the time at
+// which they were heard, and the paces of ranks as "@pace " lines.
 type Stream struct {
 	mu sync.Mutex
 	to io.Writer
@@ -37,6 +37,9 @@ func (s *Stream) Progress(p fleet.Progress) {
 		_ = s.put(append(append([]byte(progressMark), object...), '\n'))
 	}
 }
+
+// Pace passes a point of a rank's pace on.
+func (s *Stream) Pace(p PacePoint) { _ = s.put(p.line()) }
 
 func (s *Stream) put(lines []byte) error {
 	s.mu.Lock()

@@ -47,6 +47,11 @@ func TestGangOnFourNodes(t *testing.T) {
 	}
 }
 
+func TestSlowRankOnOneNode(t *testing.T) {
+	lab := lab(t)
+	enginetest.SlowNode(t, open(lab, sharedDir(t)), wide("lopsided", 2, 1, enginetest.Training))
+}
+
 // A rank's failure on one node ends the ranks of the others.
 func TestFailureOnOneNode(t *testing.T) {
 	lab := lab(t)

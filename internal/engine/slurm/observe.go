@@ -25,6 +25,7 @@ func (e *Engine) Observe(ctx context.Context, key string) (engine.Status, error)
 		return engine.Status{}, err
 	}
 	if status, over, err := dir.exited(); over || err != nil {
+		e.paces.forget(dir)
 		return status, err
 	}
 	a, err := dir.accepted()
@@ -181,6 +182,9 @@ func (e *Engine) runs(ctx context.Context, dir gangDir, a accepted, j job) (engi
 		}
 	}
 	status.Nodes, _ = agent.ExpandHosts(j.Nodes)
+	if status.State == engine.Running && a.Gang.Ranks > 1 {
+		status.Paces = e.paces.of(dir, nodesOf(a.Gang), status.Nodes)
+	}
 	if err := dir.forgetUsedSecrets(nodesOf(a.Gang)); err != nil {
 		return status, err
 	}

@@ -34,6 +34,7 @@ type Engine struct {
 	slurm client
 	queue *queue
 	names *program
+	paces *paces
 }
 
 var (
@@ -47,7 +48,7 @@ var (
 func New(of site.Site, self []string, run Runner) *Engine {
 	return &Engine{
 		site: of, self: self, key: regexp.MustCompile(keyPattern),
-		slurm: client{run, callBound}, queue: &queue{}, names: &program{},
+		slurm: client{run, callBound}, queue: &queue{}, names: &program{}, paces: &paces{},
 	}
 }
 
