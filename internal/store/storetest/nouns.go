@@ -76,6 +76,10 @@ func attempts(t *testing.T, s store.Store) {
 	over.State, over.BadNode, over.Store = fleet.AttemptFailed, "gpu-17", "s3://b/runs/a"
 	second, third, early := recorded("a", 2, 3), recorded("a", 10, 9), recorded("b", 1, 1)
 	early.State = fleet.AttemptRunning
+	early.Slow = []fleet.SlowRank{
+		{Rank: 3, Node: "gpu-17", Measure: fleet.MeasureCompute, Seconds: 2.4, Others: 1.1, Since: start(), Spells: 1},
+		{Rank: 5, Measure: fleet.MeasureStep, Seconds: 0.3, Others: 0.1, Since: start(), Until: start().Add(time.Minute), Spells: 2},
+	}
 	update(t, s, func(tx store.Tx) error {
 		return errors.Join(tx.PutRun(queued("a", 0)), tx.PutRun(queued("b", 0)),
 			tx.PutAttempt(third), tx.PutAttempt(second), tx.PutAttempt(recorded("a", 1, 0)), tx.PutAttempt(early))
