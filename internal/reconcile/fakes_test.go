@@ -252,6 +252,7 @@ type script struct {
 	loss               float64 // added to what it reports
 	hangs              int64   // the step at which it stands still; 0: never
 	node               string  // that its failure is due to
+	paces              func(ran time.Duration) []fleet.Pace
 }
 
 // progress is what a gang with steps has reported after running so long.
@@ -356,6 +357,9 @@ func (e *fakeEngine) Observe(_ context.Context, key string) (engine.Status, erro
 			ran = g.ended.Sub(g.started)
 		}
 		status.Progress = g.script.progress(g, ran)
+	}
+	if g.script.paces != nil && g.ended.IsZero() {
+		status.Paces = g.script.paces(e.now().Sub(g.started))
 	}
 	if e.now().Sub(g.started) >= g.script.takes/2 && g.script.checkpoint > 0 {
 		status.Progress = fleet.Progress{At: g.started.Add(g.script.takes / 2), Step: g.script.checkpoint, CheckpointStep: g.script.checkpoint}

@@ -13,6 +13,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/site"
+	"github.com/switchyard-ai/switchyard/internal/store"
 )
 
 // observe looks at every live attempt, and repeats what was asked for but may
@@ -258,7 +259,9 @@ func (l *Loop) start(ctx context.Context, eng engine.Engine, run fleet.Run, atte
 	if err != nil {
 		return err
 	}
-	gang.Avoid = cordoned(attempts)
+	if gang.Avoid, err = l.avoided(ctx, attempt, attempts, pool); err != nil {
+		return err
+	}
 	if err := l.bring(ctx, run, attempt, attempts); err != nil {
 		return err
 	}
@@ -273,4 +276,13 @@ func (l *Loop) start(ctx context.Context, eng engine.Engine, run fleet.Run, atte
 	}
 	l.Crash(pointStarted)
 	return nil
+}
+
+func (l *Loop) avoided(ctx context.Context, attempt fleet.Attempt, attempts []fleet.Attempt, pool fleet.Pool) (nodes []string, err error) {
+	err = l.Store.View(ctx, func(tx store.Tx) error {
+		live, err := tx.LiveAttempts()
+		nodes = avoided(attempt, attempts, live, pool)
+		return err
+	})
+	return nodes, err
 }

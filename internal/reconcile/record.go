@@ -95,6 +95,9 @@ func (l *Loop) apply(tx store.Tx, s sight) (outcome, error) {
 	if bad := o.attempt.BadNode; bad != "" && o.decision != nil && slices.Contains(cordoned(attempts), bad) {
 		o.decision.Reasons = append(o.decision.Reasons, fmt.Sprintf("it stays away from node %s from now on: %d attempts ended because of it", bad, badAfter))
 	}
+	if why := suspicion(o.attempt); why != "" && o.decision != nil && o.run.State == fleet.Queued {
+		o.decision.Reasons = append(o.decision.Reasons, why)
+	}
 	if o.change == changeNone {
 		return o, nil
 	}

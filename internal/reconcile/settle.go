@@ -57,6 +57,7 @@ func (o outcome) goOn(s sight, now time.Time) outcome {
 		o.attempt.Progress = status.Progress
 		o.change = changeProgress
 	}
+	o = o.judgePaces(status.Paces, now)
 	if why := enough(o.run.Trial, status.Progress, s.began); why != "" && o.attempt.Reason == "" {
 		o.attempt.Reason, o.change = why, changeProgress
 	}
