@@ -22,8 +22,18 @@ type Unread struct {
 	Reason string `json:"reason"`
 }
 
+// Reported is a checkpoint that a program says it wrote, where none can be seen.
+type Reported struct {
+	Attempt int       `json:"attempt"`
+	Pool    string    `json:"pool"`
+	Step    int64     `json:"step"`
+	At      time.Time `json:"at,omitzero"`
+	Where   string    `json:"where,omitempty" doc:"where it would be: a store without its options, or a directory of this machine; left out where the attempt has no store"`
+}
+
 // CheckpointList is the answer of listing a run's checkpoints.
 type CheckpointList struct {
 	Checkpoints []Checkpoint `json:"checkpoints" doc:"of the store of the newest attempt first, in each the newest first"`
 	Unread      []Unread     `json:"unread,omitempty"`
+	Reported    []Reported   `json:"reported,omitempty" doc:"the newest that the program says it wrote, by place, where none is listed"`
 }

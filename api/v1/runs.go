@@ -39,7 +39,9 @@ type Run struct {
 	Target      string    `json:"target,omitempty" doc:"where it goes on next, while it moves: SITE or SITE/POOL"`
 	Rate        Money     `json:"rate" doc:"what the attempt costs an hour, all nodes"`
 	Progress    *Progress `json:"progress,omitempty"`
-	Checkpoints string    `json:"checkpoints,omitempty" doc:"directory of its checkpoints"`
+	Checkpoints string    `json:"checkpoints,omitempty" doc:"where its last attempt keeps checkpoints: the URL of a store, or a directory of this machine; left out where that is not known"`
+
+	SlowRanks []SlowRank `json:"slow_ranks,omitempty" doc:"of the attempt that runs: ranks that are slower than the others now"`
 }
 
 // Progress is the last that a run reported of itself.
@@ -75,6 +77,21 @@ type Attempt struct {
 	Cost     Money     `json:"cost"`
 	Imputed  bool      `json:"cost_imputed"`
 	Progress *Progress `json:"progress,omitempty"`
+
+	SlowRanks []SlowRank `json:"slow_ranks,omitempty" doc:"ranks that are, or were, slower than the others of it"`
+}
+
+// SlowRank is a rank that is, or was, slower than the others of its attempt.
+type SlowRank struct {
+	Rank    int       `json:"rank"`
+	Node    string    `json:"node,omitempty" doc:"of the site; left out where it is the only one"`
+	Measure string    `json:"measure" doc:"what ranks are compared by: compute, as they report it, or the whole step"`
+	Seconds float64   `json:"seconds" doc:"of a step, the rank's median"`
+	Others  float64   `json:"others_seconds" doc:"of a step, the median of the other ranks"`
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until,omitzero" doc:"when it kept up again; left out while it is slow"`
+	Spells  int       `json:"spells" doc:"how often it became slow"`
+	Text    string    `json:"text" doc:"the same for people"`
 }
 
 // Decision is something that was decided about a run, with its reasons.

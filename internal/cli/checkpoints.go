@@ -71,8 +71,24 @@ func afterCheckpoints(list v1.CheckpointList) string {
 	for _, u := range list.Unread {
 		fmt.Fprintf(&b, "%s could not be read: %s\n", u.Store, u.Reason)
 	}
-	if len(list.Checkpoints) == 0 && len(list.Unread) == 0 {
+	for _, r := range list.Reported {
+		b.WriteString(reportedText(r))
+	}
+	if len(list.Checkpoints) == 0 && len(list.Unread) == 0 && len(list.Reported) == 0 {
 		b.WriteString("The run has no checkpoint yet.\n")
 	}
 	return b.String()
+}
+
+// reportedText says what is known of a checkpoint that cannot be seen.
+func reportedText(r v1.Reported) string {
+	text := fmt.Sprintf("Attempt %d on %s reported a checkpoint at step %s", r.Attempt, r.Pool, humanize.Comma(r.Step))
+	if !r.At.IsZero() {
+		text += ", last at " + r.At.Local().Format(time.DateTime)
+	}
+	if r.Where != "" {
+		return text + fmt.Sprintf("; there is none in %s: it was removed, or its program keeps it elsewhere.\n", r.Where)
+	}
+	return text + "; it has no store, so only its program knows where, and a run that moves begins anew.\n" +
+		"Give its site a store: checkpoints: URL in the site's file, or in yard's config.yaml\n"
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/guptarohit/asciigraph"
 	"golang.org/x/term"
 
@@ -380,7 +381,11 @@ func summary(run v1.RunDetail) string {
 	}
 	parts = append(parts, fmt.Sprintf("cost %s (yard ledger %s)", showMoney(run.Cost), run.ID))
 	if p := run.Progress; p != nil && p.CheckpointStep > 0 {
-		parts = append(parts, "checkpoint "+run.Checkpoints)
+		where := run.Checkpoints
+		if where == "" { // its site alone knows
+			where = "at step " + humanize.Comma(p.CheckpointStep)
+		}
+		parts = append(parts, "checkpoint "+where)
 	}
 	line := strings.Join(parts, " · ") + "\n"
 	if run.State != string(fleet.Succeeded) {

@@ -65,7 +65,7 @@ func (a *app) listRuns(ctx context.Context, p *plane, filter client.RunFilter) e
 		}
 		l.cells = append(l.cells, []string{
 			r.ID, r.State, r.Project, r.Pool, strconv.Itoa(r.Attempts), step, loss, showMoney(r.Cost),
-			r.Submitted.Local().Format(time.DateTime), r.Reason,
+			r.Submitted.Local().Format(time.DateTime), whyText(r),
 		})
 		l.exact = append(l.exact, []string{
 			r.ID, r.State, r.Project, r.Pool, strconv.Itoa(r.Attempts), exactStep, exactLoss, string(r.Cost.Amount),
@@ -82,6 +82,18 @@ func (a *app) listRuns(ctx context.Context, p *plane, filter client.RunFilter) e
 		l.after = "No run yet. Start one: yard run FILE\n"
 	}
 	return a.print(l)
+}
+
+// whyText is why a run is in its state, or else what is the matter with it.
+func whyText(r v1.Run) string {
+	switch n := len(r.SlowRanks); {
+	case r.Reason != "" || n == 0:
+		return r.Reason
+	case n == 1:
+		return r.SlowRanks[0].Text
+	default:
+		return fmt.Sprintf("%s; %d more are slow", r.SlowRanks[0].Text, n-1)
+	}
 }
 
 // stamp is a time as CSV has it, "" where there is none.
@@ -142,6 +154,9 @@ func runHead(run v1.RunDetail) string {
 	if run.Progress != nil {
 		parts := append([]string{stepText(*run.Progress)}, results(*run.Progress)...)
 		fmt.Fprintf(&b, " · %s", strings.Join(parts, " · "))
+	}
+	for _, s := range run.SlowRanks {
+		fmt.Fprintf(&b, "\n%s, since %s", s.Text, s.Since.Local().Format(time.DateTime))
 	}
 	b.WriteString("\n\n")
 	return b.String()

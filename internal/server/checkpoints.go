@@ -9,6 +9,7 @@ import (
 	v1 "github.com/switchyard-ai/switchyard/api/v1"
 	"github.com/switchyard-ai/switchyard/internal/checkpoint"
 	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/site"
 )
 
@@ -22,27 +23,54 @@ func (s *server) checkpoints(ctx context.Context, in *RunPath) (*body[v1.Checkpo
 		return nil, err
 	}
 	out := v1.CheckpointList{Checkpoints: []v1.Checkpoint{}}
-	var seen []string
-	for _, a := range slices.Backward(attempts) {
-		place := a.Store
-		if place == "" && a.Site == site.Local {
-			place = s.Checkpoints(in.ID)
-		}
-		if place == "" || slices.Contains(seen, place) {
-			continue
-		}
-		seen = append(seen, place)
-		list := stored
-		if a.Store == "" {
-			list = inDirectory
-		}
-		found, err := list(ctx, place)
-		if err != nil {
-			out.Unread = append(out.Unread, v1.Unread{Store: plain(place), Reason: err.Error()})
+	for _, k := range keptAt(attempts, s.Checkpoints(in.ID)) {
+		var found []v1.Checkpoint
+		if k.list != nil {
+			var err error
+			if found, err = k.list(ctx, k.place); err != nil {
+				out.Unread = append(out.Unread, v1.Unread{Store: plain(k.place), Reason: err.Error()})
+				continue
+			}
 		}
 		out.Checkpoints = append(out.Checkpoints, found...)
+		if p := k.furthest.Progress; len(found) == 0 && p.CheckpointStep > 0 {
+			out.Reported = append(out.Reported, v1.Reported{
+				Attempt: k.furthest.Number, Pool: k.furthest.Pool, Step: p.CheckpointStep, At: p.At, Where: plain(k.place),
+			})
+		}
 	}
 	return answer(out), nil
+}
+
+// keeping is a place where attempts of a run kept checkpoints.
+type keeping struct {
+	site     string // "" for a store
+	place    string // URL or directory; "" where the site alone knows
+	list     func(context.Context, string) ([]v1.Checkpoint, error)
+	furthest fleet.Attempt // that reported the newest checkpoint there
+}
+
+// keptAt are the places of a run's attempts, those of the latest first.
+// directory is that of this machine.
+func keptAt(attempts []fleet.Attempt, directory string) []keeping {
+	var places []keeping
+	for _, a := range slices.Backward(attempts) {
+		k := keeping{place: a.Store, list: stored, furthest: a}
+		switch {
+		case a.Store != "":
+		case a.Site == site.Local:
+			k.place, k.list = directory, inDirectory
+		default:
+			k.site, k.list = a.Site, nil
+		}
+		i := slices.IndexFunc(places, func(p keeping) bool { return p.place == k.place && p.site == k.site })
+		if i < 0 {
+			places = append(places, k)
+		} else if a.Progress.CheckpointStep > places[i].furthest.Progress.CheckpointStep {
+			places[i].furthest = a
+		}
+	}
+	return places
 }
 
 // plain is a store without its options.

@@ -8,6 +8,7 @@ import (
 	v1 "github.com/switchyard-ai/switchyard/api/v1"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/ledger"
+	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
@@ -19,14 +20,15 @@ func wireRate(r units.Rate) v1.Money {
 	return v1.Money{Amount: v1.Decimal(r.Decimal()), Currency: string(r.Currency)}
 }
 
-// wireRun is a run with what its attempts add to it.
-func wireRun(run fleet.Run, attempts []fleet.Attempt, now time.Time, checkpoints string) (v1.Run, error) {
+// wireRun is a run with what its attempts add to it. directory is where runs on
+// this machine keep their checkpoints.
+func wireRun(run fleet.Run, attempts []fleet.Attempt, now time.Time, directory string) (v1.Run, error) {
 	out := v1.Run{
 		ID: run.ID, Name: run.Name, Kind: run.Kind, Project: run.Project, Priority: run.Priority,
 		State: string(run.State), StopAsked: run.StopAsked, Submitted: run.Submitted, Ended: run.Ended,
 		NotBefore: run.NotBefore, ExitCode: run.ExitCode, Failures: run.Failures, Reason: run.Reason,
 		Attempts: len(attempts), Cost: wireAmount(units.Amount{Currency: units.USD}), Rate: wireAmount(units.Amount{Currency: units.USD}),
-		Checkpoints: checkpoints, Target: run.Target,
+		Target: run.Target,
 	}
 	if len(attempts) == 0 {
 		return out, nil
@@ -47,8 +49,37 @@ func wireRun(run fleet.Run, attempts []fleet.Attempt, now time.Time, checkpoints
 	}
 	last := attempts[len(attempts)-1]
 	out.Pool, out.Chip, out.Chips = last.Pool, last.Chip, last.Chips
+	out.Checkpoints = placeOf(last, directory)
+	if !last.State.Final() {
+		out.SlowRanks = wireSlow(last.Slow, fleet.SlowRank.IsSlow)
+	}
 	out.Cost, out.Rate = wireAmount(cost), wireAmount(last.Rate.ForHours(last.Nodes, time.Hour))
 	return out, nil
+}
+
+// placeOf is where an attempt keeps its checkpoints, without the options of its
+// store; "" where its site alone knows.
+func placeOf(a fleet.Attempt, directory string) string {
+	switch {
+	case a.Store != "":
+		return plain(a.Store)
+	case a.Site == site.Local:
+		return directory
+	}
+	return ""
+}
+
+func wireSlow(ranks []fleet.SlowRank, which func(fleet.SlowRank) bool) []v1.SlowRank {
+	var out []v1.SlowRank
+	for _, s := range ranks {
+		if which(s) {
+			out = append(out, v1.SlowRank{
+				Rank: s.Rank, Node: s.Node, Measure: string(s.Measure), Seconds: s.Seconds, Others: s.Others,
+				Since: s.Since, Until: s.Until, Spells: s.Spells, Text: s.Text(),
+			})
+		}
+	}
+	return out
 }
 
 func wireProgress(p fleet.Progress) *v1.Progress {
@@ -67,7 +98,7 @@ func wireAttempt(a fleet.Attempt, now time.Time) v1.Attempt {
 		Number: a.Number, Epoch: a.Epoch, Pool: a.Pool, State: string(a.State), Nodes: a.Nodes, Ranks: a.Ranks,
 		Chip: a.Chip, Chips: a.Chips, Cores: a.Cores, Rate: wireAmount(a.Rate.ForHours(a.Nodes, time.Hour)), Created: a.Created, Started: a.Started, Ended: a.Ended,
 		ExitCode: a.Exit, Reason: a.Reason, Cost: wireAmount(ledger.Accrued(a, now)), Imputed: a.Imputed,
-		Progress: wireProgress(a.Progress),
+		Progress: wireProgress(a.Progress), SlowRanks: wireSlow(a.Slow, func(fleet.SlowRank) bool { return true }),
 	}
 }
 
