@@ -143,7 +143,7 @@ type Nodes struct {
 	Class     string  `json:"class,omitempty"`
 	Source    string  `json:"source"` // list, or the contract that prices or covers it
 	Option    string  `json:"option,omitempty"`
-	NodeHours int64   `json:"node_hours"` // rounded up
+	NodeHours int64   `json:"node_hours"` // rounded up, together with other sources of the same offer
 	Chips     float64 `json:"chips"`      // on average
 	List      string  `json:"list_rate"`  // of a node-hour, exact
 	Rate      float64 `json:"rate"`       // of a node-hour, as modelled

@@ -161,7 +161,10 @@ func (a *answer) future(s int, first *decided) (*plan.Future, error) {
 	return out, nil
 }
 
+// nodes writes down what is taken from where. Sources of the same line at the
+// same list price are one usage to billing, so they are rounded up together.
 func (a *answer) nodes(r *recourse, out *plan.Future) {
+	exact := map[useKey]float64{}
 	for _, c := range r.columns {
 		nodes := a.Values[c.v]
 		if nodes < 1e-7 {
@@ -174,6 +177,8 @@ func (a *answer) nodes(r *recourse, out *plan.Future) {
 		} else if o.deal != "" {
 			source = o.deal
 		}
+		before := exact[c.key()]
+		exact[c.key()] += nodes * a.Periods[c.period].Hours()
 		period := &out.Periods[c.period]
 		option := o.Option
 		if c.option != "" {
@@ -181,7 +186,7 @@ func (a *answer) nodes(r *recourse, out *plan.Future) {
 		}
 		period.Nodes = append(period.Nodes, plan.Nodes{
 			Offer: o.Name, Provider: o.Provider, Chipmaker: o.Chipmaker, Chip: o.Chip, Class: a.lines[c.line].class, Source: source, Option: option,
-			NodeHours: wholeUp(nodes * period.Hours()), Chips: nodes * float64(o.Chips),
+			NodeHours: wholeUp(exact[c.key()]) - wholeUp(before), Chips: nodes * float64(o.Chips),
 			List: strconv.FormatFloat(c.list, 'f', -1, 64), Rate: c.rate,
 		})
 	}

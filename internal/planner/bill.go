@@ -86,14 +86,18 @@ func (p *Problem) billed(u use) billing.Line {
 	}
 }
 
+// useKey is what makes usage one line of a bill.
+type useKey struct {
+	line, period int
+	option       string
+	list         float64
+}
+
+func (c column) key() useKey { return useKey{c.line, c.period, c.option, c.list} }
+
 // uses is the schedule of a future, rounded up to whole node-hours.
 func (a *answer) uses(r *recourse) []use {
-	type key struct {
-		line, period int
-		option       string
-		list         float64
-	}
-	index := map[key]int{}
+	index := map[useKey]int{}
 	var all []use
 	var exact []float64
 	for _, c := range r.columns {
@@ -101,7 +105,7 @@ func (a *answer) uses(r *recourse) []use {
 		if nodes < 1e-7 {
 			continue
 		}
-		k := key{c.line, c.period, c.option, c.list}
+		k := c.key()
 		at, known := index[k]
 		if !known {
 			at = len(all)

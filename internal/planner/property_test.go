@@ -176,3 +176,14 @@ clauses: [{name: trainium, chip_covenant: {chipmakers: [aws], share: 30%, per: t
 		t.Errorf("the conflict names what is no part of it:\n%v", err)
 	}
 }
+
+// Found at random: a commitment and the list price serve the same line, and an
+// hour more from rounding each of them up is a third of a percent of the bill.
+func TestSourcesOfALineAreRoundedTogether(t *testing.T) {
+	b := buyer{seed: 5, months: 2, classes: 1, offers: 5, contracts: 1, scenarios: 2,
+		extra: "risk: {weight: 0.4, tail: 0.6, discount: 0.08}\nsurvive: [{of: provider, share: 30%}]\nfinancing: {cash: 100M, floor: 1M, revenue: [{from: 2026-01-01, amount: 1M}]}\n"}
+	made := planOf(t, b.yaml())
+	if violations, err := planner.Check(problem(t, b.yaml()), made); err != nil || len(violations) > 0 {
+		t.Errorf("the linter refuses the plan: %v %v", violations, err)
+	}
+}
