@@ -75,15 +75,19 @@ func reportTable(b *strings.Builder, title string, heads []string, rows [][]stri
 
 func reportDecisions(b *strings.Builder, made *plan.Plan) {
 	var rows [][]string
-	for _, d := range made.Decisions {
+	for _, d := range gathered(made.Decisions) {
 		when, worth := d.At.Format(time.DateOnly), ""
 		if d.Action == plan.Decline || d.Action == plan.Hold {
 			when = ""
 		}
 		if d.Worth != nil {
-			worth = strings.TrimPrefix(worthWords(d), "worth ")
+			worth = strings.TrimPrefix(worthWords(d.Decision), "worth ")
 		}
-		rows = append(rows, []string{string(d.Action) + " " + decided(d), when, worth, strings.Join(d.Reasons, "\n")})
+		why := strings.Join(d.Reasons, "\n")
+		if len(d.cases) > 0 {
+			why = d.caseWords(len(made.Futures), made)
+		}
+		rows = append(rows, []string{string(d.Action) + " " + d.words(), when, worth, why})
 	}
 	reportTable(b, "Decisions", []string{"What", "From", "Worth", ".Why"}, rows)
 	rows = nil

@@ -123,8 +123,11 @@ func planHeadline(made *plan.Plan, how solved) string {
 // sentence is what was decided, in one sentence.
 func sentence(made *plan.Plan) string {
 	parts := map[plan.Action][]string{}
-	for _, d := range made.Decisions {
-		parts[d.Action] = append(parts[d.Action], decided(d))
+	depends := false
+	for _, d := range gathered(made.Decisions) {
+		if parts[d.Action] = append(parts[d.Action], d.words()); len(d.cases) > 0 {
+			depends = true
+		}
 	}
 	var clauses []string
 	for _, action := range []plan.Action{plan.Sign, plan.Decline, plan.Buy, plan.Port} {
@@ -139,6 +142,9 @@ func sentence(made *plan.Plan) string {
 	}
 	if len(clauses) == 0 {
 		clauses = []string{"nothing new to sign or buy"}
+	}
+	if depends {
+		clauses = append(clauses, "some of it by what is seen then")
 	}
 	text := strings.Join(clauses, "; ")
 	return strings.ToUpper(text[:1]) + text[1:]
@@ -173,7 +179,7 @@ func joinWords(words []string) string {
 // decisionLines is each new decision with its date, worth and first reason.
 func decisionLines(made *plan.Plan) string {
 	var rows [][]string
-	for _, d := range made.Decisions {
+	for _, d := range gathered(made.Decisions) {
 		if d.Action == plan.Hold {
 			continue
 		}
@@ -182,13 +188,16 @@ func decisionLines(made *plan.Plan) string {
 			when = d.At.Format(time.DateOnly)
 		}
 		if d.Worth != nil {
-			worth = worthWords(d)
+			worth = worthWords(d.Decision)
 		}
 		why := d.Reasons[0]
-		if d.Action == plan.Port {
+		switch {
+		case len(d.cases) > 0:
+			why = d.caseWords(fewCases, made)
+		case d.Action == plan.Port:
 			why = strings.Join(d.Reasons, "; ")
 		}
-		rows = append(rows, []string{string(d.Action) + " " + decided(d), when, worth, why})
+		rows = append(rows, []string{string(d.Action) + " " + d.words(), when, worth, why})
 	}
 	const most = 12
 	text := aligned(rows[:min(most, len(rows))])

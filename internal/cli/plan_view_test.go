@@ -27,6 +27,26 @@ func TestPlanHeadline(t *testing.T) {
 	}
 }
 
+// What depends on what is seen is one line: the largest sizes first, and where
+// nothing is done.
+func TestCasesOfADecision(t *testing.T) {
+	at := time.Date(2027, 4, 1, 0, 0, 0, 0, time.UTC)
+	one := func(size float64, names ...string) plan.Decision {
+		return plan.Decision{Action: plan.Sign, What: "deal", Size: size, At: at, If: names, Reasons: []string{"because"}}
+	}
+	made := &plan.Plan{Decisions: []plan.Decision{one(2, "a", "b"), one(40, "c"), one(3, "d"), one(4, "e"), {Action: plan.Decline, What: "other", Reasons: []string{"no"}}}}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		made.Futures = append(made.Futures, plan.Future{Name: name})
+	}
+	want := "  sign deal × 2 to 40  2027-04-01  × 40 if c; × 4 if e; × 3 if d; 1 more cases; not if f\n  decline other                    no\n"
+	if got := decisionLines(made); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if got, want := sentence(made), "Sign deal × 2 to 40; decline other; some of it by what is seen then"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // Figures whose solves ended before their gap are not shown without a warning.
 func TestStressWarnsOfItsGaps(t *testing.T) {
 	close, wide := 0.004, 0.02

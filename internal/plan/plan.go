@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -52,12 +53,25 @@ type Quality struct {
 	Rows       int     `json:"constraints"`
 }
 
-// FirstStage is what holds in every future, in the order of the portfolio.
+// FirstStage is what holds in every future, in the order of the portfolio; what
+// depends on the future that is seen by then is 0 in it, and in the branches.
 type FirstStage struct {
 	Sign []float64 `json:"sign"`
 	Size []float64 `json:"size"`
 	Buy  []float64 `json:"buy,omitempty"`
 	Port []float64 `json:"port,omitempty"`
+
+	Branches []Branch `json:"branches,omitempty"`
+}
+
+// Branch is all that is decided, from the first day on, where one of some futures
+// comes. What is decided before they can be told from others is the same there.
+type Branch struct {
+	Futures []string  `json:"futures"`
+	Sign    []float64 `json:"sign"`
+	Size    []float64 `json:"size"`
+	Buy     []float64 `json:"buy,omitempty"`
+	Port    []float64 `json:"port,omitempty"`
 }
 
 // Action is what a decision does.
@@ -78,6 +92,7 @@ type Decision struct {
 	What    string    `json:"what"`
 	Size    float64   `json:"size,omitempty"`
 	At      time.Time `json:"at"`
+	If      []string  `json:"if,omitempty"`           // only where one of these scenarios is seen by then; else in every one
 	Worth   *float64  `json:"worth,omitempty"`        // what the other choice would cost more, discounted
 	Within  float64   `json:"worth_within,omitempty"` // the worth is a difference of two plans: the sum of their gaps
 	Reasons []string  `json:"reasons"`
@@ -266,11 +281,16 @@ func Diff(a, b *Plan) []string {
 		says := map[string]string{}
 		var order []string
 		for _, d := range p.Decisions {
-			key := d.What
-			if _, seen := says[key]; !seen {
-				order = append(order, key)
+			before, seen := says[d.What]
+			switch {
+			case !seen:
+				order = append(order, d.What)
+				says[d.What] = d.Says()
+			case len(d.If) > 0:
+				says[d.What] = before + ", " + d.Says()
+			default:
+				says[d.What] = before + " and " + d.Says()
 			}
-			says[key] = d.Says()
 		}
 		return says, order
 	}
@@ -301,6 +321,9 @@ func (d Decision) Says() string {
 	}
 	if d.Action != Decline && d.Action != Hold && !d.At.IsZero() {
 		text += " from " + d.At.Format(time.DateOnly)
+	}
+	if len(d.If) > 0 {
+		text += " if " + strings.Join(d.If, " or ")
 	}
 	return text
 }

@@ -106,6 +106,16 @@ func TestParseFindsAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
+func TestScenariosAreSeenAfterTheStart(t *testing.T) {
+	const late = "scenarios: [{name: up, probability: 1, reveal: 2025-12-01}]\nreveal: 0d\n"
+	_, err := Parse("lab.yaml", []byte(strings.Replace(good, "as_of: 2025-12-17\n", "as_of: 2025-12-17\n"+late, 1)), Choice{})
+	for _, want := range []string{"scenarios[0].reveal: 2025-12-01 is not after the start of the horizon", "reveal: a span such as 3mo"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not among the faults:\n%v", want, err)
+		}
+	}
+}
+
 func TestAPlanThatWasChangedIsRefused(t *testing.T) {
 	p := &Plan{Portfolio: "lab", Decisions: []Decision{{Action: Sign, What: "x"}}}
 	if err := p.Seal(); err != nil {
@@ -121,10 +131,12 @@ func TestAPlanThatWasChangedIsRefused(t *testing.T) {
 }
 
 func TestDiffSaysWhatChanges(t *testing.T) {
-	a := &Plan{Decisions: []Decision{{Action: Sign, What: "x", Size: 1}, {Action: Decline, What: "y"}, {Action: Buy, What: "z", Size: 3}}}
-	b := &Plan{Decisions: []Decision{{Action: Sign, What: "x", Size: 2}, {Action: Decline, What: "y"}, {Action: Port, What: "m to rocm"}}}
+	later := Decision{Action: Sign, What: "w", Size: 2, If: []string{"up"}}
+	a := &Plan{Decisions: []Decision{{Action: Sign, What: "x", Size: 1}, {Action: Decline, What: "y"}, {Action: Buy, What: "z", Size: 3}, later}}
+	later.If = []string{"up", "down"}
+	b := &Plan{Decisions: []Decision{{Action: Sign, What: "x", Size: 2}, {Action: Decline, What: "y"}, later, {Action: Port, What: "m to rocm"}}}
 	got := strings.Join(Diff(a, b), "\n")
-	if want := "sign x becomes sign x at size 2\nbuy z at size 3 is no longer there\nport m to rocm is new"; got != want {
+	if want := "sign x becomes sign x at size 2\nbuy z at size 3 is no longer there\nsign w at size 2 if up becomes sign w at size 2 if up or down\nport m to rocm is new"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

@@ -30,6 +30,7 @@ type Portfolio struct {
 	Hedges        []Hedge               `json:"hedges,omitempty"`
 	Survive       []Survival            `json:"survive,omitempty"`
 	Scenarios     []Scenario            `json:"scenarios,omitempty"`
+	Reveal        *contract.Span        `json:"reveal,omitempty"` // how long after it begins an effect of a scenario is seen: what is decided later may depend on it; never where absent
 	Risk          Risk                  `json:"risk,omitempty"`
 	Notes         string                `json:"notes,omitempty"`
 
@@ -341,6 +342,7 @@ type Scenario struct {
 	Name        string            `json:"name" jsonschema:"required"`
 	Probability float64           `json:"probability" jsonschema:"required"`
 	Effects     []Effect          `json:"effects,omitempty"`
+	Reveal      *contract.Instant `json:"reveal,omitempty"` // when it is told from all others, in place of the portfolio's reveal
 	Known       *contract.Instant `json:"known,omitempty"`
 	Source      string            `json:"source,omitempty"`
 }

@@ -252,6 +252,9 @@ func (v validator) hedges() {
 
 func (v validator) scenarios() {
 	sum := 0.0
+	if v.p.Reveal != nil && *v.p.Reveal == (contract.Span{}) {
+		v.d.Faultf("reveal", "a span such as 3mo is needed; without the field nothing depends on what is seen")
+	}
 	for i, s := range v.p.Scenarios {
 		field := fmt.Sprintf("scenarios[%d]", i)
 		v.unique("scenarios", field+".name", s.Name)
@@ -259,6 +262,9 @@ func (v validator) scenarios() {
 			v.d.Faultf(field+".probability", "a probability above 0 and at most 1 is needed")
 		}
 		sum += s.Probability
+		if start := v.p.Horizon.From; s.Reveal != nil && start != nil && !s.Reveal.After(start.Time) {
+			v.d.Faultf(field+".reveal", "%s is not after the start of the horizon, %s; what is known by then is no scenario", day(*s.Reveal), day(*start))
+		}
 		for j, e := range s.Effects {
 			v.effect(fmt.Sprintf("%s.effects[%d]", field, j), e)
 		}

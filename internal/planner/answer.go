@@ -33,11 +33,15 @@ func Solve(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*plan.
 
 // plan writes an answer down.
 func (a *answer) plan(ctx context.Context, solver lp.Solver, o Options) (*plan.Plan, error) {
+	return writePlan(ctx, solver, a.parts(), a.policy(a.Values), a.Objective*a.scale, a.Bound*a.scale, o)
+}
+
+func (a *answer) parts() []part {
 	var parts []part
 	for s := range a.recourse {
 		parts = append(parts, part{a, s})
 	}
-	return writePlan(ctx, solver, parts, a.first(a.Values), a.Objective*a.scale, a.Bound*a.scale, o)
+	return parts
 }
 
 // part is one future of an answer.
@@ -48,7 +52,7 @@ type part struct {
 
 // writePlan writes a plan down, of which each future may come out of an answer
 // of its own.
-func writePlan(ctx context.Context, solver lp.Solver, parts []part, first *decided, objective, bound float64, o Options) (*plan.Plan, error) {
+func writePlan(ctx context.Context, solver lp.Solver, parts []part, decided policy, objective, bound float64, o Options) (*plan.Plan, error) {
 	if !proved(bound) {
 		return nil, unproved()
 	}
@@ -60,11 +64,11 @@ func writePlan(ctx context.Context, solver lp.Solver, parts []part, first *decid
 	portfolio := a.Portfolio
 	out := &plan.Plan{
 		Portfolio: portfolio.Name, AsOf: portfolio.AsOf.Time, From: a.start, To: a.end, Currency: portfolio.Currency,
-		Choice: plan.FirstStage(*first), Notes: a.Notes,
+		Choice: decided.stage(a.Problem.futures), Notes: a.Notes,
 	}
 	futures := make([]*plan.Future, len(parts))
 	err = o.all(len(parts), func(i int) (err error) {
-		futures[i], err = parts[i].future(parts[i].s, first)
+		futures[i], err = parts[i].future(parts[i].s, decided.in(i))
 		return err
 	})
 	if err != nil {
@@ -97,8 +101,8 @@ func writePlan(ctx context.Context, solver lp.Solver, parts []part, first *decid
 	out.Years = a.years(&out.Futures[0])
 	out.Binding = a.binding(duals)
 	out.Dispatch = a.dispatch(duals)
-	out.Decisions = a.decisions(first, out.Binding)
-	standing, err := a.standing(first, &out.Futures[0])
+	out.Decisions = decisionsOf(parts, decided, out.Binding)
+	standing, err := a.standing(decided.in(0), &out.Futures[0])
 	if err != nil {
 		return nil, err
 	}

@@ -131,10 +131,10 @@ func (p *Problem) capital(a *answer, first *decided, f *future) []int64 {
 			sums[t] += units.AmountOfRat(new(big.Rat).Mul(amount.Exact(), new(big.Rat).SetFloat64(times)), p.Portfolio.Currency).Micros
 		}
 	}
-	for i, b := range a.buys {
+	for i, b := range a.recourse[0].buys {
 		book(b.period, p.Portfolio.Purchases[b.purchase].NodePrice, math.Round(first.Buy[i]))
 	}
-	for i, b := range a.ports {
+	for i, b := range a.recourse[0].ports {
 		_, options := p.qualified(b.model)
 		for _, option := range options {
 			if option.Family == b.family {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -27,16 +28,21 @@ const checkTolerance = 2e-3
 // asks, whoever made it: capacity, demand, qualification, exclusivity, shares,
 // covenants, cash, and the spend that billing confirms.
 func Check(p *Problem, made *plan.Plan) ([]Violation, error) {
-	c := checker{Problem: p, plan: made, first: (*decided)(&made.Choice), violations: []Violation{}}
-	if len(made.Choice.Sign) != len(p.deals) || len(made.Choice.Size) != len(p.deals) {
+	c := checker{Problem: p, plan: made, violations: []Violation{}}
+	decided := policyOf(&made.Choice, p.futures)
+	if !decided.fits(p.zero()) {
 		return nil, fault.New(fault.Invalid, "the plan's first stage does not belong to its portfolio")
 	}
-	c.signings()
+	c.period = -1
+	c.foresight(decided)
 	for i := range made.Futures {
 		if i >= len(p.futures) || made.Futures[i].Name != p.futures[i].name || len(made.Futures[i].Periods) != len(p.Periods) {
 			return nil, fault.New(fault.Invalid, "the plan's futures are not those of its portfolio")
 		}
-		c.future, c.result = &p.futures[i], &made.Futures[i]
+		c.future, c.result, c.first = &p.futures[i], &made.Futures[i], pathOf(&made.Choice, made.Futures[i].Name)
+		if i == 0 || len(made.Choice.Branches) > 0 {
+			c.signings()
+		}
 		if err := c.checkFuture(); err != nil {
 			return nil, err
 		}
@@ -63,6 +69,29 @@ func (c *checker) fail(kind, subject, format string, args ...any) {
 		v.Period = c.Periods[c.period].Label()
 	}
 	c.violations = append(c.violations, v)
+}
+
+// foresight checks that nothing is decided by what cannot be seen by then.
+func (c *checker) foresight(chosen policy) {
+	differ := func(futures []future, at time.Time, what string, number func(*decided) float64) {
+		for _, group := range alike(futures, at) {
+			for _, s := range group {
+				if one, other := number(chosen.in(group[0])), number(chosen.in(s)); math.Abs(one-other) > 1e-6*math.Max(math.Abs(one), 1) {
+					c.fail("foresight", what, "%s is decided otherwise if %s than if %s on %s, when nobody can tell them apart yet", what, futures[s].name, futures[group[0]].name, at.Format(time.DateOnly))
+					return
+				}
+			}
+		}
+	}
+	for i, d := range c.deals {
+		differ(c.futures, d.start, d.Contract, func(one *decided) float64 { return one.Sign[i] * one.Size[i] })
+	}
+	for i, b := range c.buyingOptions() {
+		differ(c.futures, c.Periods[b.period].From, c.offers[b.offer].Name, func(one *decided) float64 { return one.Buy[i] })
+	}
+	for i, b := range c.portingOptions() {
+		differ(c.futures, c.Periods[b.period].From, b.model+" to "+b.family, func(one *decided) float64 { return one.Port[i] })
+	}
 }
 
 // above reports whether x exceeds a limit by more than rounding.

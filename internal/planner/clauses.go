@@ -56,11 +56,11 @@ func (r *recourse) bundle(d, b int, k *bundle) {
 		}
 	}
 	for t := range r.m.Periods {
-		for _, term := range times(r.m.size[d], k.fee[t]*r.feeKept(d, t)) {
+		for _, term := range times(r.size[d], k.fee[t]*r.feeKept(d, t)) {
 			r.pay(t, term)
 		}
 		if len(covers[t]) > 0 {
-			terms := append(covers[t], times(r.m.size[d], -k.capacity[t])...)
+			terms := append(covers[t], times(r.size[d], -k.capacity[t])...)
 			r.m.row(r.info(rowCover, k.label, t, "what "+k.label+" covers"), -inf, 0, terms...)
 		}
 	}
@@ -126,7 +126,7 @@ func (r *recourse) feesOf(d int, k *terms, w span) []lp.Term {
 			sum += b.fee[t] * w.part[t] * r.feeKept(d, t)
 		}
 	}
-	return times(r.m.size[d], sum/r.m.scale)
+	return times(r.size[d], sum/r.m.scale)
 }
 
 func sortedPeriods(part map[int]float64) []int {
@@ -160,17 +160,17 @@ func (r *recourse) floor(d int, k *terms, f *floor) {
 		r.pay(w.due, lp.Term{Var: short, Coefficient: r.m.scale})
 		r.shorts = append(r.shorts, shortVar{d, f.label, w.due, 1, short, "shortfall"})
 		terms = append(terms, lp.Term{Var: short, Coefficient: 1})
-		terms = append(terms, times(r.m.size[d], -w.amount/r.m.scale)...)
+		terms = append(terms, times(r.size[d], -w.amount/r.m.scale)...)
 		r.m.row(r.info(rowFloor, f.label, w.due, "commitment "+f.label), 0, inf, terms...)
 	}
 }
 
 // prepaid pays ahead; usage is free until what was paid is used up.
 func (r *recourse) prepaid(d int, f *floor, w span) {
-	for _, term := range times(r.m.size[d], w.amount) {
+	for _, term := range times(r.size[d], w.amount) {
 		r.pay(w.first, term)
 	}
-	drawn := times(r.m.size[d], -w.amount/r.m.scale)
+	drawn := times(r.size[d], -w.amount/r.m.scale)
 	for _, t := range sortedPeriods(w.part) {
 		usage := negated(r.counted(f, span{part: map[int]float64{t: w.part[t]}}))
 		if len(usage) == 0 {
@@ -208,7 +208,7 @@ func (r *recourse) takeOrPay(d int, k *take) {
 	}
 	for i, w := range k.windows {
 		taken := append(r.taken(k, w, thousand), lp.Term{Var: lacking[i], Coefficient: 1})
-		taken = append(taken, times(r.m.size[d], -w.amount/thousand)...)
+		taken = append(taken, times(r.size[d], -w.amount/thousand)...)
 		r.m.row(r.info(rowTake, k.label, w.due, "take-or-pay "+k.label), 0, inf, append(taken, madeIn[i]...)...)
 		r.makeUpBeyondFloor(d, k, i, lacking[i], madeIn[i])
 		if len(madeOf[i]) > 0 {
@@ -337,7 +337,7 @@ func (r *recourse) covenantRow(d int, k *covenant, w span, terms []lp.Term, big 
 		lower -= big / norm
 	}
 	if !r.m.deals[d].fixed {
-		terms = append(terms, times(r.m.sign[d], -big/norm)...)
+		terms = append(terms, times(r.sign[d], -big/norm)...)
 		lower -= big / norm
 	}
 	info := r.info(rowCovenant, k.label, w.due, words+k.label)
@@ -455,7 +455,7 @@ func (r *recourse) exclusive(d int, k exclusiveClause) {
 		terms := []lp.Term{{Var: c.v, Coefficient: 1}}
 		if !r.m.deals[d].fixed {
 			bound = r.lineLimit(c.line, c.period)
-			terms = append(terms, times(r.m.sign[d], bound)...)
+			terms = append(terms, times(r.sign[d], bound)...)
 		}
 		r.limit(r.info(rowExclusive, k.label, c.period, words), -inf, bound, terms)
 	}

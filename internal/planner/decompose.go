@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/lp"
@@ -38,6 +39,7 @@ func decompose(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*p
 	for range p.futures {
 		d.prices = append(d.prices, d.zero())
 	}
+	d.groups = p.sharing()
 	d.weights = p.probabilities()
 	d.wants, d.bases, d.least = make([]*decided, len(p.futures)), make([]*lp.Basis, len(p.futures)), make([]float64, len(p.futures))
 	for round := range rounds {
@@ -66,8 +68,9 @@ type decomposition struct {
 	o      Options
 
 	wants   []*decided // by future: the relaxed first stage
-	prices  []*decided // by future, of its first stage; their weighted sum is nothing
-	weights []float64  // of futures; the probabilities where risk does not count
+	prices  []*decided // by future, of what it decides; of futures that share a decision their weighted sum is nothing
+	groups  sharing
+	weights []float64 // of futures; the probabilities where risk does not count
 	bases   []*lp.Basis
 	least   []float64 // by future: what it costs by itself at least
 	worth   *decided  // cost of a unit of each first-stage variable
@@ -75,8 +78,8 @@ type decomposition struct {
 
 	best  float64
 	parts []part
-	first *decided
-	tried []*decided
+	first policy
+	tried []policy
 }
 
 // done reports whether the plan is close enough to the bound.
@@ -88,8 +91,8 @@ func (d *decomposition) done(ctx context.Context) bool {
 // one is close enough.
 func (d *decomposition) try(ctx context.Context, first bool) error {
 	candidates := d.candidates()
-	if start := (*decided)(d.o.Start); first && start != nil && d.fits(start) {
-		candidates = append([]*decided{start}, candidates...)
+	if start := policyOf(d.o.Start, d.futures); first && start.fits(d.zero()) {
+		candidates = append([]policy{start.forEach(len(d.futures))}, candidates...)
 	}
 	for _, candidate := range candidates {
 		if d.done(ctx) {
@@ -100,12 +103,6 @@ func (d *decomposition) try(ctx context.Context, first bool) error {
 		}
 	}
 	return nil
-}
-
-// fits reports whether an earlier first stage is one of this problem.
-func (d *decomposition) fits(first *decided) bool {
-	zero := d.zero()
-	return len(first.Sign) == len(zero.Sign) && len(first.Size) == len(zero.Size) && len(first.Buy) == len(zero.Buy) && len(first.Port) == len(zero.Port)
 }
 
 func (p *Problem) probabilities() []float64 {
@@ -144,22 +141,85 @@ func (p *Problem) weighting(costs []float64) []float64 {
 	return weights
 }
 
-// each applies a function to the numbers of first stages, side by side.
-func each(f func(x ...*float64), all ...*decided) {
-	lists := func(d *decided) [][]float64 { return [][]float64{d.Sign, d.Size, d.Buy, d.Port} }
-	for k := range lists(all[0]) {
-		for i := range lists(all[0])[k] {
-			var x []*float64
-			for _, d := range all {
-				x = append(x, &lists(d)[k][i])
+// sharing is the groups of futures that share each decision, in the order of a path.
+type sharing struct {
+	deals, buys, ports [][][]int
+}
+
+func (p *Problem) sharing() sharing {
+	var g sharing
+	for _, d := range p.deals {
+		g.deals = append(g.deals, alike(p.futures, d.start))
+	}
+	for _, b := range p.buyingOptions() {
+		g.buys = append(g.buys, alike(p.futures, p.Periods[b.period].From))
+	}
+	for _, b := range p.portingOptions() {
+		g.ports = append(g.ports, alike(p.futures, p.Periods[b.period].From))
+	}
+	return g
+}
+
+// mean is the weighted mean of each decision over the futures that share it. A
+// group of no weight, which then counts for nothing, has its plain mean.
+func (g sharing) mean(paths []*decided, weights []float64) policy {
+	means := make(policy, len(paths))
+	for s := range paths {
+		means[s] = paths[s].clone()
+	}
+	g.each(func(groups [][]int, number func(*decided) *float64) {
+		for _, group := range groups {
+			sum, weight, plain := 0.0, 0.0, 0.0
+			for _, s := range group {
+				sum += weights[s] * *number(paths[s])
+				weight += weights[s]
+				plain += *number(paths[s]) / float64(len(group))
 			}
-			f(x...)
+			if weight > 0 {
+				plain = sum / weight
+			}
+			for _, s := range group {
+				*number(means[s]) = plain
+			}
 		}
+	})
+	return means
+}
+
+// each calls a function for each number of a path, with the groups that share it.
+func (g sharing) each(do func(groups [][]int, number func(*decided) *float64)) {
+	for i, groups := range g.deals {
+		do(groups, func(d *decided) *float64 { return &d.Sign[i] })
+		do(groups, func(d *decided) *float64 { return &d.Size[i] })
+	}
+	for i, groups := range g.buys {
+		do(groups, func(d *decided) *float64 { return &d.Buy[i] })
+	}
+	for i, groups := range g.ports {
+		do(groups, func(d *decided) *float64 { return &d.Port[i] })
 	}
 }
 
-func (d *decomposition) zero() *decided {
-	return &decided{make([]float64, len(d.deals)), make([]float64, len(d.deals)), make([]float64, len(d.buyingOptions())), make([]float64, len(d.portingOptions()))}
+// loose calls a function for each number that a future shares with no other: by
+// then it is known to be the one, and may decide for itself.
+func (g sharing) loose(s int, do func(number func(*decided) *float64)) {
+	g.each(func(groups [][]int, number func(*decided) *float64) {
+		if slices.ContainsFunc(groups, func(group []int) bool { return len(group) == 1 && group[0] == s }) {
+			do(number)
+		}
+	})
+}
+
+// loosened is a path with what only its future decides left open.
+func (g sharing) loosened(path *decided, s int) *decided {
+	open := path.clone()
+	g.loose(s, func(number func(*decided) *float64) { *number(open) = math.NaN() })
+	return open
+}
+
+// zero is a path on which nothing is decided.
+func (p *Problem) zero() *decided {
+	return &decided{make([]float64, len(p.deals)), make([]float64, len(p.deals)), make([]float64, len(p.buyingOptions())), make([]float64, len(p.portingOptions()))}
 }
 
 func (d *decomposition) alone(s int) []future {
@@ -191,7 +251,7 @@ func (d *decomposition) relax(ctx context.Context, first bool) error {
 		if solution.Status != lp.Optimal {
 			return fault.Newf(fault.Transient, "the relaxation of %s ended as %s; give it more time", d.futures[s].name, solution.Status)
 		}
-		d.wants[s], d.bases[s] = m.exactFirst(solution.Values), solution.Basis
+		d.wants[s], d.bases[s] = m.recourse[0].exact(solution.Values), solution.Basis
 		if d.worth == nil {
 			d.worth = m.unitCosts()
 		}
@@ -220,69 +280,75 @@ func (d *decomposition) report() {
 
 // unitCosts is what a unit of each first-stage variable costs by itself.
 func (m *model) unitCosts() *decided {
-	d := &decided{}
+	d, r := &decided{}, m.recourse[0]
 	for i := range m.deals {
-		d.Sign = append(d.Sign, m.lp.Cost(m.sign[i][0].Var)*m.scale)
-		d.Size = append(d.Size, m.lp.Cost(m.size[i][0].Var)*m.scale/m.size[i][0].Coefficient)
+		d.Sign = append(d.Sign, m.lp.Cost(r.sign[i][0].Var)*m.scale)
+		d.Size = append(d.Size, m.lp.Cost(r.size[i][0].Var)*m.scale/r.size[i][0].Coefficient)
 	}
-	for _, b := range m.buys {
+	for _, b := range r.buys {
 		d.Buy = append(d.Buy, m.lp.Cost(b.v)*m.scale)
 	}
-	for _, b := range m.ports {
+	for _, b := range r.ports {
 		d.Port = append(d.Port, m.lp.Cost(b.v)*m.scale)
 	}
 	return d
 }
 
-// mean is what the futures want on average.
-func (d *decomposition) mean() *decided {
-	mean := d.zero()
-	for s, want := range d.wants {
-		each(func(x ...*float64) { *x[0] += d.weights[s] * *x[1] }, mean, want)
-	}
-	return mean
+// mean is what the futures that share a decision want of it on average.
+func (d *decomposition) mean() policy {
+	return d.groups.mean(d.wants, d.weights)
 }
 
 // candidates are first stages that can be signed: the mean, rounded, with what
 // is wanted on average half and, another, what is wanted at all.
-func (d *decomposition) candidates() []*decided {
-	var all []*decided
+func (d *decomposition) candidates() []policy {
+	var all []policy
 	for _, threshold := range []float64{0.5, 0.05} {
-		c := d.mean()
-		for i, deal := range d.deals {
-			switch {
-			case deal.fixed && deal.Size == nil:
-				c.Sign[i], c.Size[i] = 1, 1
-			case deal.Size == nil:
-				c.Sign[i] = decide(c.Sign[i] > threshold)
-				c.Size[i] = c.Sign[i]
-			default:
-				if step := deal.Size.Step; step > 0 {
-					c.Size[i] = math.Round(c.Size[i]/step) * step
-				}
-				c.Size[i] = math.Round(c.Size[i]*1e6) / 1e6
-				c.Sign[i] = decide(c.Size[i] > 1e-6)
-				c.Size[i] *= c.Sign[i]
-			}
+		mean := d.mean()
+		for _, c := range mean {
+			d.round(c, threshold)
 		}
-		for i := range c.Buy {
-			c.Buy[i] = math.Round(c.Buy[i])
-		}
-		for i := range c.Port {
-			c.Port[i] = decide(c.Port[i] > threshold)
-		}
-		if !d.known(c) {
-			d.tried = append(d.tried, c)
-			all = append(all, c)
+		if !d.known(mean) {
+			d.tried = append(d.tried, mean)
+			all = append(all, mean)
 		}
 	}
 	return all
 }
 
-func (d *decomposition) known(c *decided) bool {
+// round makes of what is wanted on average what can be signed: what is whole is
+// taken above a threshold.
+func (d *decomposition) round(c *decided, threshold float64) {
+	for i, deal := range d.deals {
+		switch {
+		case deal.fixed && deal.Size == nil:
+			c.Sign[i], c.Size[i] = 1, 1
+		case deal.Size == nil:
+			c.Sign[i] = decide(c.Sign[i] > threshold)
+			c.Size[i] = c.Sign[i]
+		default:
+			if step := deal.Size.Step; step > 0 {
+				c.Size[i] = math.Round(c.Size[i]/step) * step
+			}
+			c.Size[i] = math.Round(c.Size[i]*1e6) / 1e6
+			c.Sign[i] = decide(c.Size[i] > 1e-6)
+			c.Size[i] *= c.Sign[i]
+		}
+	}
+	for i := range c.Buy {
+		c.Buy[i] = math.Round(c.Buy[i])
+	}
+	for i := range c.Port {
+		c.Port[i] = decide(c.Port[i] > threshold)
+	}
+}
+
+func (d *decomposition) known(c policy) bool {
 	for _, old := range d.tried {
 		same := true
-		each(func(x ...*float64) { same = same && *x[0] == *x[1] }, c, old)
+		for s := range c {
+			each(func(x ...*float64) { same = same && *x[0] == *x[1] }, c[s], old[s])
+		}
 		if same {
 			return true
 		}
@@ -297,8 +363,8 @@ func decide(yes bool) float64 {
 	return 0
 }
 
-// hold plays a first stage in all futures and keeps it where it is the best.
-func (d *decomposition) hold(ctx context.Context, first *decided) error {
+// hold plays what is decided in all futures and keeps it where it is the best.
+func (d *decomposition) hold(ctx context.Context, first policy) error {
 	parts, costs := make([]part, len(d.futures)), append([]float64{}, d.least...)
 	step := len(d.futures)
 	if d.best < inf {
@@ -307,7 +373,7 @@ func (d *decomposition) hold(ctx context.Context, first *decided) error {
 	for from := 0; from < len(parts); from += step {
 		to := min(from+step, len(parts))
 		for s := from; s < to; s++ {
-			parts[s] = part{&answer{model: d.build(question{futures: d.alone(s), hold: first})}, 0}
+			parts[s] = part{&answer{model: d.build(question{futures: d.alone(s), hold: policy{d.groups.loosened(first.in(s), s)}})}, 0}
 		}
 		err := d.o.all(to-from, func(i int) error { return d.place(ctx, parts[from+i].answer, d.bases[from+i]) })
 		if err != nil {
@@ -323,7 +389,11 @@ func (d *decomposition) hold(ctx context.Context, first *decided) error {
 			return nil
 		}
 	}
-	d.best, d.parts, d.first = d.risk(costs), parts, first
+	found := first.forEach(len(parts))
+	for s, p := range parts { // what only this future decides, it decided now
+		d.groups.loose(s, func(number func(*decided) *float64) { *number(found[s]) = *number(p.policy(p.Values)[0]) })
+	}
+	d.best, d.parts, d.first = d.risk(costs), parts, found
 	d.reweigh(costs)
 	d.report()
 	return nil
@@ -349,12 +419,8 @@ func (d *decomposition) reweigh(costs []float64) {
 		return
 	}
 	d.weights = d.weighting(costs)
-	off := d.zero()
-	for s, price := range d.prices {
-		each(func(x ...*float64) { *x[0] += d.weights[s] * *x[1] }, off, price)
-	}
-	for _, price := range d.prices {
-		each(func(x ...*float64) { *x[0] -= *x[1] }, price, off)
+	for s, off := range d.groups.mean(d.prices, d.weights) {
+		each(func(x ...*float64) { *x[0] -= *x[1] }, d.prices[s], off)
 	}
 }
 
@@ -363,8 +429,8 @@ func (d *decomposition) reweigh(costs []float64) {
 func (d *decomposition) move() {
 	mean := d.mean()
 	spread := d.zero()
-	for _, want := range d.wants {
-		each(func(x ...*float64) { *x[0] = math.Max(*x[0], math.Abs(*x[1]-*x[2])) }, spread, want, mean)
+	for s, want := range d.wants {
+		each(func(x ...*float64) { *x[0] = math.Max(*x[0], math.Abs(*x[1]-*x[2])) }, spread, want, mean[s])
 	}
 	const step = 0.1
 	for s, want := range d.wants {
@@ -373,6 +439,6 @@ func (d *decomposition) move() {
 			if spread > 1e-9 {
 				*price += step * cost / spread * (want - mean)
 			}
-		}, d.prices[s], want, mean, d.worth, spread)
+		}, d.prices[s], want, mean[s], d.worth, spread)
 	}
 }

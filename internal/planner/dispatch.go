@@ -86,7 +86,7 @@ func (a *answer) priceColumn(r *recourse, c column, rows []entry, duals []float6
 		Period: period, List: c.list, Cash: c.rate, Reason: "its price, on the bill now",
 	}
 	deal := c.deal
-	if deal >= 0 && a.Values[a.sign[deal][0].Var] < 0.5 {
+	if deal >= 0 && a.Values[r.sign[deal][0].Var] < 0.5 {
 		return d, false
 	}
 	if o.deal != "" && !a.inForce(o.deal) {
@@ -121,7 +121,7 @@ func (a *answer) priceColumn(r *recourse, c column, rows []entry, duals []float6
 
 func (a *answer) inForce(contract string) bool {
 	for i, d := range a.deals {
-		if d.Contract == contract && a.Values[a.sign[i][0].Var] > 0.5 {
+		if d.Contract == contract && a.Values[a.recourse[0].sign[i][0].Var] > 0.5 {
 			return true
 		}
 	}

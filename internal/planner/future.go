@@ -20,6 +20,8 @@ type future struct {
 	name        string
 	probability float64
 	effects     []plan.Effect
+	shown       []time.Time // by effect: when it is seen; never where zero, or absent
+	whole       time.Time   // when the future as a whole is told apart; never where zero
 
 	demand   [][]float64            // by work and period: units of work per hour, or in the period for totals
 	price    [][]float64            // by offer and period: money per node-hour
@@ -36,7 +38,9 @@ func (p *Problem) addFutures() {
 		scenarios = []plan.Scenario{{Name: "base", Probability: 1}}
 	}
 	for _, s := range scenarios {
-		p.futures = append(p.futures, p.future(s.Name, s.Probability, s.Effects))
+		f := p.future(s.Name, s.Probability, s.Effects)
+		f.shown, f.whole = p.shown(s)
+		p.futures = append(p.futures, f)
 	}
 }
 

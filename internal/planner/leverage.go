@@ -65,7 +65,8 @@ func Levers(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*Leve
 	if l.best, err = l.ask(ctx, "the best plan", question{}); err != nil {
 		return nil, err
 	}
-	l.first = (*plan.FirstStage)(l.best.first(l.best.Values))
+	first := l.best.policy(l.best.Values).stage(l.best.futures)
+	l.first = &first
 	out := &Leverage{Best: l.best.Objective * l.best.scale, Gap: relative(l.best.Objective, l.best.Bound)}
 	for _, dimension := range []plan.Dimension{plan.ByProvider, plan.ByChipmaker} {
 		for _, name := range p.values(string(dimension)) {

@@ -109,7 +109,7 @@ func (r *recourse) feeShare(dimension, value string, w span, share float64) []lp
 				fee += k.bundles[b].fee[t] * w.part[t] / r.m.scale
 			}
 			if fee > 0 && own != share {
-				terms = append(terms, times(r.m.size[d], fee*(own-share))...)
+				terms = append(terms, times(r.size[d], fee*(own-share))...)
 			}
 		}
 	}
@@ -356,7 +356,7 @@ func (r *recourse) inflow(i plan.Inflow) {
 			continue
 		}
 		at := max(t, r.m.periodOf(r.f.terms[d].contract.Term.From.Time))
-		for _, term := range times(r.m.sign[d], float(i.Amount)) {
+		for _, term := range times(r.sign[d], float(i.Amount)) {
 			r.gain(at, lp.Term{Var: term.Var, Coefficient: term.Coefficient * counts})
 			r.gains[at] = append(r.gains[at], lp.Term{Var: term.Var, Coefficient: term.Coefficient / r.m.scale})
 		}

@@ -83,10 +83,10 @@ func (r *recourse) credits(d int, f *floor, shorts []lp.Var) []drawing {
 		}
 	}
 	for _, l := range f.lots {
-		for _, term := range times(r.m.size[d], l.amount) {
+		for _, term := range times(r.size[d], l.amount) {
 			r.pay(l.at, term)
 		}
-		draw(l.part, times(r.m.size[d], l.amount/r.m.scale))
+		draw(l.part, times(r.size[d], l.amount/r.m.scale))
 	}
 	for i, v := range shorts {
 		draw(f.credit[i], []lp.Term{{Var: v, Coefficient: 1}})
@@ -125,7 +125,7 @@ func (r *recourse) milestones(d int, k *terms, f *floor) {
 				bought += l.amount
 			}
 		}
-		terms = append(terms, times(r.m.size[d], (bought-w.amount)/r.m.scale)...)
+		terms = append(terms, times(r.size[d], (bought-w.amount)/r.m.scale)...)
 		r.m.row(r.info(rowFloor, f.label, w.due, "commitment "+f.label), 0, inf, terms...)
 	}
 }

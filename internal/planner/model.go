@@ -15,7 +15,7 @@ import (
 // decisions held fixed, a provider left, a contract forced or refused.
 type question struct {
 	futures  []future            // in place of the problem's own
-	hold     *decided            // first stage fixed to these values
+	hold     policy              // what is decided, fixed; nil: nothing is, NaN: this is not
 	free     time.Time           // with hold: what is decided from then on is not fixed; zero: all is
 	sign     map[string]bool     // contracts that must, or must not, be signed
 	avoid    func(offer) bool    // offers not to be used
@@ -26,13 +26,6 @@ type question struct {
 	soft     bool                // what must hold may be broken, at a price, and is reported
 	tilt     *decided            // prices on the first stage, in money: of a decomposition
 	weighted bool                // keep λ where there is one future
-}
-
-// decided is the first stage: what holds in every future.
-type decided struct {
-	Sign, Size []float64 // by deal
-	Buy        []float64 // by buying option
-	Port       []float64 // by porting option
 }
 
 type rowKind string
@@ -86,11 +79,8 @@ type model struct {
 	info    []rowInfo
 	disc    []float64 // by period
 
-	sign, size []([]lp.Term) // by deal
-	buys       []buying
-	ports      []port
-	recourse   []*recourse
-	dearest    float64 // price of a unit of work not served where that must not be
+	recourse []*recourse
+	dearest  float64 // price of a unit of work not served where that must not be
 }
 
 type buying struct {
@@ -169,29 +159,54 @@ func (m *model) row(info rowInfo, lower, upper float64, terms ...lp.Term) lp.Row
 
 var inf = math.Inf(1)
 
-// addDeals makes the decisions to sign.
+// addDeals makes the decisions to sign: one for all futures that cannot be told
+// apart on the day.
 func (m *model) addDeals() {
-	byContract := map[string][]lp.Term{}
 	for _, d := range m.deals {
-		low, high := 0.0, 1.0
-		if d.fixed {
-			low = 1
+		for _, group := range m.branches(d.start) {
+			m.addDeal(d, group)
 		}
-		if must, asked := m.ask.sign[d.Contract]; asked && !d.fixed {
-			if high = 0; must {
-				high = 1
-			}
+	}
+	said := map[string]bool{}
+	m.eachLeaf(func(r *recourse) { m.signings(r, said) })
+}
+
+func (m *model) addDeal(d deal, futures []int) {
+	low, high := 0.0, 1.0
+	if d.fixed {
+		low = 1
+	}
+	if must, asked := m.ask.sign[d.Contract]; asked && !d.fixed {
+		if high = 0; must {
+			high = 1
 		}
-		sign := m.lp.Add("sign "+d.label, low, high, 0, lp.Integer)
-		signed := lp.Term{Var: sign, Coefficient: 1}
-		size := signed
-		if d.Size != nil {
-			size = m.addSize(d, signed)
-		}
-		m.sign, m.size = append(m.sign, []lp.Term{signed}), append(m.size, []lp.Term{size})
-		byContract[d.Contract] = append(byContract[d.Contract], signed)
-		if d.Cost != nil && !d.fixed {
-			m.payAll(m.periodOf(d.start), sign, float(*d.Cost))
+	}
+	sign := m.lp.Add("sign "+d.label, low, high, 0, lp.Integer)
+	signed := lp.Term{Var: sign, Coefficient: 1}
+	size := signed
+	if d.Size != nil {
+		size = m.addSize(d, signed)
+	}
+	for _, s := range futures {
+		r := m.recourse[s]
+		r.sign, r.size = append(r.sign, []lp.Term{signed}), append(r.size, []lp.Term{size})
+	}
+	if d.Cost != nil && !d.fixed {
+		m.payAll(futures, m.periodOf(d.start), sign, float(*d.Cost))
+	}
+}
+
+// signings binds what is signed on one path. A row that another path has already
+// is not said again.
+func (m *model) signings(r *recourse, said map[string]bool) {
+	byContract := map[string][]lp.Term{}
+	for i, d := range m.deals {
+		byContract[d.Contract] = append(byContract[d.Contract], r.sign[i]...)
+	}
+	row := func(d deal, words string, lower, upper float64, terms []lp.Term) {
+		if key := fmt.Sprint(words, terms); !said[key] {
+			said[key] = true
+			m.row(firstRow(rowSign, d.Contract, words), lower, upper, terms...)
 		}
 	}
 	for _, d := range m.uniqueDeals() {
@@ -199,17 +214,15 @@ func (m *model) addDeals() {
 		must, asked := m.ask.sign[d.Contract]
 		switch {
 		case asked && must && !d.fixed:
-			m.row(firstRow(rowSign, d.Contract, d.Contract+" is signed"), 1, 1, starts...)
+			row(d, d.Contract+" is signed", 1, 1, starts)
 		case len(starts) > 1:
-			m.row(firstRow(rowSign, d.Contract, d.Contract+" starts once"), -inf, 1, starts...)
+			row(d, d.Contract+" starts once", -inf, 1, starts)
 		}
 		for _, other := range d.Requires {
-			terms := append(append([]lp.Term{}, starts...), negated(byContract[other])...)
-			m.row(firstRow(rowSign, d.Contract, d.Contract+" requires "+other), -inf, 0, terms...)
+			row(d, d.Contract+" requires "+other, -inf, 0, append(slices.Clone(starts), negated(byContract[other])...))
 		}
 		for _, other := range d.Excludes {
-			terms := append(append([]lp.Term{}, starts...), byContract[other]...)
-			m.row(firstRow(rowSign, d.Contract, d.Contract+" excludes "+other), -inf, 1, terms...)
+			row(d, d.Contract+" excludes "+other, -inf, 1, append(slices.Clone(starts), byContract[other]...))
 		}
 	}
 }
@@ -263,13 +276,13 @@ func (p *Problem) periodOf(at time.Time) int {
 	return -1
 }
 
-// payAll books a cost of the first stage: the same in every future.
-func (m *model) payAll(period int, v lp.Var, amount float64) {
+// payAll books a cost of a decision: the same in every future that shares it.
+func (m *model) payAll(futures []int, period int, v lp.Var, amount float64) {
 	if period < 0 {
 		return
 	}
-	for _, r := range m.recourse {
-		r.pay(period, lp.Term{Var: v, Coefficient: amount})
+	for _, s := range futures {
+		m.recourse[s].pay(period, lp.Term{Var: v, Coefficient: amount})
 	}
 }
 
@@ -306,41 +319,55 @@ func (p *Problem) buyingOptions() []buying {
 
 // addBuying makes the decisions to buy hardware.
 func (m *model) addBuying() {
-	byOffer := map[int][]lp.Term{}
 	for _, b := range m.buyingOptions() {
-		purchase := m.Portfolio.Purchases[b.purchase]
-		limit, kind := inf, lp.Integer
-		if purchase.Capacity != nil {
-			limit = *purchase.Capacity
+		for _, group := range m.branches(m.Periods[b.period].From) {
+			m.addBuy(b, group)
 		}
-		if limit > 1000 {
-			kind = lp.Continuous // a part of a node in a thousand does not matter
-		}
-		b.v = m.lp.Add(fmt.Sprintf("buy %s in %s", purchase.Name, m.Periods[b.period].Label()), 0, limit, 0, kind)
-		m.buys = append(m.buys, b)
-		m.payAll(b.period, b.v, float(purchase.NodePrice))
-		end := purchase.Life.After(b.ready)
-		if left := (plan.Period{From: b.ready, To: end}).Part(m.end, end); left > 0 {
-			for _, r := range m.recourse { // what it is still worth at the end counts, but is no cash
-				r.gain(len(m.Periods)-1, lp.Term{Var: b.v, Coefficient: float(purchase.NodePrice) * left})
-			}
-		}
-		byOffer[b.offer] = append(byOffer[b.offer], lp.Term{Var: b.v, Coefficient: 1})
-		if last := b.offer; limit < inf && len(byOffer[last]) == m.optionsOf(last) {
-			m.row(firstRow(rowCapacity, purchase.Name, "at most so many of "+purchase.Name+" can be bought"), -inf, limit, byOffer[last]...)
+	}
+	said := map[string]bool{}
+	m.eachLeaf(func(r *recourse) { m.buyingLimits(r, said) })
+}
+
+func (m *model) addBuy(b buying, futures []int) {
+	purchase := m.Portfolio.Purchases[b.purchase]
+	limit, kind := inf, lp.Integer
+	if purchase.Capacity != nil {
+		limit = *purchase.Capacity
+	}
+	if limit > 1000 {
+		kind = lp.Continuous // a part of a node in a thousand does not matter
+	}
+	b.v = m.lp.Add(fmt.Sprintf("buy %s in %s", purchase.Name, m.Periods[b.period].Label()), 0, limit, 0, kind)
+	m.payAll(futures, b.period, b.v, float(purchase.NodePrice))
+	end := purchase.Life.After(b.ready)
+	left := (plan.Period{From: b.ready, To: end}).Part(m.end, end)
+	for _, s := range futures {
+		r := m.recourse[s]
+		r.buys = append(r.buys, b)
+		if left > 0 { // what it is still worth at the end counts, but is no cash
+			r.gain(len(m.Periods)-1, lp.Term{Var: b.v, Coefficient: float(purchase.NodePrice) * left})
 		}
 	}
 }
 
-// optionsOf counts the dates at which an offer could be bought.
-func (p *Problem) optionsOf(offer int) int {
-	n := 0
-	for _, b := range p.buyingOptions() {
-		if b.offer == offer {
-			n++
+// buyingLimits binds what is bought at all dates of one path.
+func (m *model) buyingLimits(r *recourse, said map[string]bool) {
+	for o, offered := range m.offers {
+		if offered.purchase < 0 || offered.Capacity == nil {
+			continue
+		}
+		var terms []lp.Term
+		for _, b := range r.buys {
+			if b.offer == o {
+				terms = append(terms, lp.Term{Var: b.v, Coefficient: 1})
+			}
+		}
+		if key := fmt.Sprint(terms); len(terms) > 0 && !said[key] {
+			said[key] = true
+			name := m.Portfolio.Purchases[offered.purchase].Name
+			m.row(firstRow(rowCapacity, name, "at most so many of "+name+" can be bought"), -inf, *offered.Capacity, terms...)
 		}
 	}
-	return n
 }
 
 // portingOptions lists what could be ported, and when.
@@ -364,18 +391,28 @@ func (p *Problem) portingOptions() []port {
 
 // addPorting makes the decisions to validate a model on another chip family.
 func (m *model) addPorting() {
-	once := map[string][]lp.Term{}
-	defer func() {
-		for _, name := range slices.Sorted(maps.Keys(once)) {
-			m.row(firstRow(rowSign, name, "porting "+name+" once"), -inf, 1, once[name]...)
-		}
-	}()
 	for _, b := range m.portingOptions() {
-		b.v = m.lp.Add(fmt.Sprintf("port %s to %s in %s", b.model, b.family, m.Periods[b.period].Label()), 0, 1, 0, lp.Integer)
-		m.ports = append(m.ports, b)
-		m.payAll(b.period, b.v, b.cost)
-		once[b.model+" to "+b.family] = append(once[b.model+" to "+b.family], lp.Term{Var: b.v, Coefficient: 1})
+		for _, group := range m.branches(m.Periods[b.period].From) {
+			b.v = m.lp.Add(fmt.Sprintf("port %s to %s in %s", b.model, b.family, m.Periods[b.period].Label()), 0, 1, 0, lp.Integer)
+			m.payAll(group, b.period, b.v, b.cost)
+			for _, s := range group {
+				m.recourse[s].ports = append(m.recourse[s].ports, b)
+			}
+		}
 	}
+	said := map[string]bool{}
+	m.eachLeaf(func(r *recourse) {
+		once := map[string][]lp.Term{}
+		for _, b := range r.ports {
+			once[b.model+" to "+b.family] = append(once[b.model+" to "+b.family], lp.Term{Var: b.v, Coefficient: 1})
+		}
+		for _, name := range slices.Sorted(maps.Keys(once)) {
+			if key := fmt.Sprint(once[name]); !said[key] {
+				said[key] = true
+				m.row(firstRow(rowSign, name, "porting "+name+" once"), -inf, 1, once[name]...)
+			}
+		}
+	})
 }
 
 // objective adds the costs of the futures: (1−λ)·expected + λ·CVaR.
@@ -401,83 +438,94 @@ func (m *model) objective() {
 	}
 }
 
-// holdFirst fixes the first stage where the question asks for it.
+// holdFirst fixes what is decided where the question asks for it.
 func (m *model) holdFirst() {
 	if m.ask.hold == nil {
 		return
 	}
-	fix := func(terms []lp.Term, value float64) {
-		m.lp.Fix(terms[0].Var, math.Round(value/terms[0].Coefficient*1e9)/1e9)
+	for s, r := range m.recourse {
+		m.holdPath(r, m.ask.hold.in(s))
+	}
+}
+
+func (m *model) holdPath(r *recourse, hold *decided) {
+	fix := func(v lp.Var, value float64) {
+		if !math.IsNaN(value) {
+			m.lp.Fix(v, value)
+		}
 	}
 	open := func(at time.Time) bool { return !m.ask.free.IsZero() && !at.Before(m.ask.free) }
 	for i, d := range m.deals {
 		if open(d.start) {
 			continue
 		}
-		fix(m.sign[i], math.Round(m.ask.hold.Sign[i]))
-		if m.size[i][0].Var != m.sign[i][0].Var {
-			fix(m.size[i], m.ask.hold.Size[i])
+		fix(r.sign[i][0].Var, math.Round(hold.Sign[i]))
+		if size := r.size[i][0]; size.Var != r.sign[i][0].Var {
+			fix(size.Var, math.Round(hold.Size[i]/size.Coefficient*1e9)/1e9)
 		}
 	}
-	for i, b := range m.buys {
+	for i, b := range r.buys {
 		if !open(m.Periods[b.period].From) {
-			m.lp.Fix(b.v, m.ask.hold.Buy[i])
+			fix(b.v, hold.Buy[i])
 		}
 	}
-	for i, b := range m.ports {
+	for i, b := range r.ports {
 		if !open(m.Periods[b.period].From) {
-			m.lp.Fix(b.v, math.Round(m.ask.hold.Port[i]))
+			fix(b.v, math.Round(hold.Port[i]))
 		}
 	}
 }
 
-// tiltFirst adds prices to the first stage.
+// tiltFirst adds prices to what is decided: of one future by itself.
 func (m *model) tiltFirst() {
 	q := m.ask.tilt
 	if q == nil {
 		return
 	}
 	add := func(v lp.Var, price float64) { m.lp.AddCost(v, price/m.scale) }
+	r := m.recourse[0]
 	for i := range m.deals {
-		add(m.sign[i][0].Var, q.Sign[i])
-		add(m.size[i][0].Var, q.Size[i]*m.size[i][0].Coefficient)
+		add(r.sign[i][0].Var, q.Sign[i])
+		add(r.size[i][0].Var, q.Size[i]*r.size[i][0].Coefficient)
 	}
-	for i, b := range m.buys {
+	for i, b := range r.buys {
 		add(b.v, q.Buy[i])
 	}
-	for i, b := range m.ports {
+	for i, b := range r.ports {
 		add(b.v, q.Port[i])
 	}
 }
 
-// exactFirst reads the first stage as it stands, not rounded.
-func (m *model) exactFirst(values []float64) *decided {
+// exact reads what one future decides as it stands, not rounded.
+func (r *recourse) exact(values []float64) *decided {
 	d := &decided{}
-	for i := range m.deals {
-		d.Sign = append(d.Sign, values[m.sign[i][0].Var])
-		d.Size = append(d.Size, values[m.size[i][0].Var]*m.size[i][0].Coefficient)
+	for i := range r.sign {
+		d.Sign = append(d.Sign, values[r.sign[i][0].Var])
+		d.Size = append(d.Size, values[r.size[i][0].Var]*r.size[i][0].Coefficient)
 	}
-	for _, b := range m.buys {
+	for _, b := range r.buys {
 		d.Buy = append(d.Buy, values[b.v])
 	}
-	for _, b := range m.ports {
+	for _, b := range r.ports {
 		d.Port = append(d.Port, values[b.v])
 	}
 	return d
 }
 
-// first reads the first stage out of a solution.
-func (m *model) first(values []float64) *decided {
-	d := &decided{}
-	for i := range m.deals {
-		d.Sign = append(d.Sign, math.Round(values[m.sign[i][0].Var]))
-		d.Size = append(d.Size, math.Round(values[m.size[i][0].Var]*m.size[i][0].Coefficient*1e6)/1e6)
+// policy reads out of a solution what is decided in each future.
+func (m *model) policy(values []float64) policy {
+	all := make(policy, len(m.futures))
+	for _, group := range alike(m.futures, allSeen()) {
+		d := m.recourse[group[0]].exact(values)
+		for i := range d.Sign {
+			d.Sign[i], d.Size[i] = math.Round(d.Sign[i]), math.Round(d.Size[i]*1e6)/1e6
+		}
+		for i := range d.Port {
+			d.Port[i] = math.Round(d.Port[i])
+		}
+		for _, s := range group {
+			all[s] = d
+		}
 	}
-	for _, b := range m.buys {
-		d.Buy = append(d.Buy, values[b.v])
-	}
-	for _, b := range m.ports {
-		d.Port = append(d.Port, math.Round(values[b.v]))
-	}
-	return d
+	return all
 }

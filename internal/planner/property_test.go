@@ -80,6 +80,11 @@ func TestPlansKeepTheirProperties(t *testing.T) {
 		if with := sound(t, r, option); with.Quality.Bound > base.Quality.Objective*(1+slack) {
 			r.Fatalf("an option made the plan dearer: bound %g, above %g", with.Quality.Bound, base.Quality.Objective)
 		}
+		later := b
+		later.extra += "reveal: 1mo\n"
+		if with := sound(t, r, later); with.Quality.Bound > base.Quality.Objective*(1+slack) {
+			r.Fatalf("deciding later made the plan dearer: bound %g, above %g", with.Quality.Bound, base.Quality.Objective)
+		}
 		renamed := b
 		renamed.prefix = "z"
 		if other := sound(t, r, renamed); math.Abs(other.Quality.Objective-base.Quality.Objective) > 2*gap*base.Quality.Objective {

@@ -2,7 +2,6 @@ package planner
 
 import (
 	"context"
-	"slices"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/lp"
@@ -17,10 +16,12 @@ func (p *Problem) prune(ctx context.Context, solver lp.Solver, a *answer, o Opti
 		return a, nil
 	}
 	o.Progress, o.Start = nil, nil
-	best, first := a, a.first(a.Values)
+	best, first := a, a.policy(a.Values)
 	for _, change := range append(p.droppable(a, first), addable(a, first)...) {
-		changed := &decided{slices.Clone(first.Sign), slices.Clone(first.Size), slices.Clone(first.Buy), slices.Clone(first.Port)}
-		change(changed)
+		changed := first.clone()
+		for _, path := range changed {
+			change(path)
+		}
 		other, err := p.ask(ctx, solver, question{weighted: true, hold: changed}, o)
 		if fault.Is(err, fault.Conflict) {
 			continue
@@ -38,15 +39,16 @@ func (p *Problem) prune(ctx context.Context, solver lp.Solver, a *answer, o Opti
 }
 
 // addable lists the ports that are not made, each at its earliest date.
-func addable(a *answer, first *decided) []func(*decided) {
+func addable(a *answer, first policy) []func(*decided) {
 	var all []func(*decided)
 	done := map[string]bool{}
-	for i, b := range a.ports {
-		if first.Port[i] > 0.5 {
+	ports := a.recourse[0].ports
+	for i, b := range ports {
+		if first.some(func(d *decided) bool { return d.Port[i] > 0.5 }) {
 			done[b.model+" "+b.family] = true
 		}
 	}
-	for i, b := range a.ports {
+	for i, b := range ports {
 		if key := b.model + " " + b.family; !done[key] {
 			done[key] = true
 			all = append(all, func(d *decided) { d.Port[i] = 1 })
@@ -56,20 +58,20 @@ func addable(a *answer, first *decided) []func(*decided) {
 }
 
 // droppable lists the ways to decide one thing less.
-func (p *Problem) droppable(a *answer, first *decided) []func(*decided) {
+func (p *Problem) droppable(a *answer, first policy) []func(*decided) {
 	var all []func(*decided)
 	for i, d := range p.deals {
-		if !d.fixed && first.Sign[i] > 0.5 {
+		if !d.fixed && first.some(func(d *decided) bool { return d.Sign[i] > 0.5 }) {
 			all = append(all, func(d *decided) { d.Sign[i], d.Size[i] = 0, 0 })
 		}
 	}
-	for i := range a.buys {
-		if first.Buy[i] > 0 {
+	for i := range a.recourse[0].buys {
+		if first.some(func(d *decided) bool { return d.Buy[i] > 0 }) {
 			all = append(all, func(d *decided) { d.Buy[i] = 0 })
 		}
 	}
-	for i := range a.ports {
-		if first.Port[i] > 0.5 {
+	for i := range a.recourse[0].ports {
+		if first.some(func(d *decided) bool { return d.Port[i] > 0.5 }) {
 			all = append(all, func(d *decided) { d.Port[i] = 0 })
 		}
 	}

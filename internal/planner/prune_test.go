@@ -39,7 +39,7 @@ func TestWhatDoesNotPayIsDropped(t *testing.T) {
 	idle := &decided{Port: make([]float64, len(p.portingOptions()))}
 	idle.Port[0] = 1
 	options := Options{Gap: 0.1}
-	a, err := p.ask(t.Context(), solver, question{hold: idle, weighted: true}, options)
+	a, err := p.ask(t.Context(), solver, question{hold: policy{idle}, weighted: true}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestWhatDoesNotPayIsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	none := &decided{Port: make([]float64, len(p.portingOptions()))}
-	if a, err = p.ask(t.Context(), solver, question{hold: none, weighted: true}, options); err != nil {
+	if a, err = p.ask(t.Context(), solver, question{hold: policy{none}, weighted: true}, options); err != nil {
 		t.Fatal(err)
 	}
 	a.Bound = 0.5 * a.Objective
@@ -69,7 +69,7 @@ func TestWhatDoesNotPayIsDropped(t *testing.T) {
 	if cost := added.Objective * added.scale; cost > 2400+1000+3*600+1e-6 {
 		t.Errorf("the port that pays is not made: %.2f", cost)
 	}
-	if first := pruned.first(pruned.Values); first.Port[0] != 0 || pruned.Objective*pruned.scale > 9600+1e-6 || pruned.Bound != bound {
+	if first := pruned.policy(pruned.Values)[0]; first.Port[0] != 0 || pruned.Objective*pruned.scale > 9600+1e-6 || pruned.Bound != bound {
 		t.Errorf("kept %v at %.2f", first.Port, pruned.Objective*pruned.scale)
 	}
 }

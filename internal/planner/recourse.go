@@ -14,6 +14,7 @@ type recourse struct {
 	m *model
 	s int
 	f *future
+	choices
 
 	placed     [][][]lp.Var // by work, group, period: chips at work; none where absent
 	columns    []column
@@ -227,7 +228,7 @@ func (r *recourse) offerCapacity(o, t int) {
 	switch {
 	case offered.purchase >= 0:
 		limit = 0
-		for _, b := range r.m.buys {
+		for _, b := range r.buys {
 			if b.offer == o {
 				end := r.m.Portfolio.Purchases[b.purchase].Life.After(b.ready)
 				terms = append(terms, lp.Term{Var: b.v, Coefficient: -r.m.Periods[t].Part(b.ready, end)})
@@ -256,7 +257,7 @@ func (r *recourse) heldBy(o, t int) []lp.Term {
 			capacity = r.mostNodes(o, t)
 		}
 		if capacity*part > 0 {
-			terms = append(terms, times(r.m.size[d], -capacity*part)...)
+			terms = append(terms, times(r.size[d], -capacity*part)...)
 		}
 	}
 	return terms
@@ -438,7 +439,7 @@ func (r *recourse) qualifyFamily(w int, family string, groups []int) {
 		if work.Total == 0 && work.Class != plan.Batch {
 			limit = r.f.demand[w][t]
 		}
-		for _, b := range r.m.ports {
+		for _, b := range r.ports {
 			if b.model == work.Model && b.family == family {
 				terms = append(terms, lp.Term{Var: b.v, Coefficient: -limit * period.Part(b.ready, r.m.end)})
 			}

@@ -38,11 +38,11 @@ func Play(ctx context.Context, solver lp.Solver, p *Problem, hold *plan.FirstSta
 // taken to persist. A zero day plans no more.
 func Replay(ctx context.Context, solver lp.Solver, p *Problem, hold *plan.FirstStage, f Future, again time.Time, only []string, o Options) (Outcome, error) {
 	one := p.future(f.Name, 1, f.Effects)
-	a, err := p.ask(ctx, solver, question{futures: []future{one}, hold: (*decided)(hold), free: again, soft: true, avoid: othersThan(only)}, o)
+	a, err := p.ask(ctx, solver, question{futures: []future{one}, hold: p.follow(hold, &one), free: again, soft: true, avoid: othersThan(only)}, o)
 	if err != nil {
 		return Outcome{}, err
 	}
-	result, err := a.future(0, a.first(a.Values))
+	result, err := a.future(0, a.policy(a.Values)[0])
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -72,7 +72,7 @@ func Alone(ctx context.Context, solver lp.Solver, p *Problem, only []string, lea
 	if err != nil {
 		return nil, 0, err
 	}
-	first := plan.FirstStage(*a.first(a.Values))
+	first := a.policy(a.Values).stage(a.futures)
 	return &first, a.Objective * a.scale, nil
 }
 
@@ -96,7 +96,7 @@ type Used map[string]float64
 // Use places the first future's work under a first stage and returns what its
 // first period uses.
 func Use(ctx context.Context, solver lp.Solver, p *Problem, hold *plan.FirstStage, o Options) (Used, error) {
-	a, err := p.ask(ctx, solver, question{futures: p.futures[:1], hold: (*decided)(hold), soft: true}, o)
+	a, err := p.ask(ctx, solver, question{futures: p.futures[:1], hold: p.follow(hold, &p.futures[0]), soft: true}, o)
 	if err != nil {
 		return nil, err
 	}

@@ -105,8 +105,8 @@ func Relaxed(ctx context.Context, solver lp.Solver, p *Problem) (float64, error)
 // startFrom solves with the first stage of an earlier plan held: a first
 // incumbent, and no more than that.
 func (m *model) startFrom(ctx context.Context, solver lp.Solver, o Options) []float64 {
-	hold := (*decided)(o.Start)
-	if len(hold.Sign) != len(m.deals) || len(hold.Buy) != len(m.buys) || len(hold.Port) != len(m.ports) {
+	hold := policyOf(o.Start, m.futures)
+	if !hold.fits(m.zero()) {
 		return nil
 	}
 	held := m.ask

@@ -157,11 +157,11 @@ func (r *recourse) takeFrom(l, t, d int, k *terms, plain int, base, keep float64
 	}
 	label := r.m.deals[d].label
 	if r.m.offers[r.m.lines[l].offer].deal != r.m.deals[d].Contract || len(r.m.deals) > 1 {
-		terms := append([]lp.Term{{Var: r.columns[c].v, Coefficient: 1}}, times(r.m.sign[d], -bound)...)
+		terms := append([]lp.Term{{Var: r.columns[c].v, Coefficient: 1}}, times(r.sign[d], -bound)...)
 		r.m.row(r.info(rowLink, label, t, "prices of "+label+" need signing"), -inf, 0, terms...)
 	}
 	if must {
-		terms := append([]lp.Term{{Var: r.columns[plain].v, Coefficient: 1}}, times(r.m.sign[d], bound)...)
+		terms := append([]lp.Term{{Var: r.columns[plain].v, Coefficient: 1}}, times(r.sign[d], bound)...)
 		r.m.row(r.info(rowForce, label, t, "prices of "+label+" bind once signed"), -inf, bound, terms...)
 	}
 }

@@ -31,7 +31,7 @@ func Stress(ctx context.Context, solver lp.Solver, p *Problem, made *plan.Plan, 
 	shocks := p.shocks()
 	var all []Stressed
 	for i, f := range shocks {
-		one, err := p.stress(ctx, solver, f, (*decided)(&made.Choice), o)
+		one, err := p.stress(ctx, solver, f, p.follow(&made.Choice, &shocks[i]), o)
 		if err != nil {
 			return nil, fmt.Errorf("under %s: %w", f.name, err)
 		}
@@ -42,7 +42,7 @@ func Stress(ctx context.Context, solver lp.Solver, p *Problem, made *plan.Plan, 
 	return all, nil
 }
 
-func (p *Problem) stress(ctx context.Context, solver lp.Solver, f future, hold *decided, o Options) (Stressed, error) {
+func (p *Problem) stress(ctx context.Context, solver lp.Solver, f future, hold policy, o Options) (Stressed, error) {
 	f.probability = 1
 	held, err := p.ask(ctx, solver, question{futures: []future{f}, hold: hold, soft: true}, o)
 	if err != nil {
@@ -58,7 +58,7 @@ func (p *Problem) stress(ctx context.Context, solver lp.Solver, f future, hold *
 		out.Gap = &gap
 	}
 	out.Regret = max(out.Cost-out.Best, 0)
-	result, err := held.future(0, held.first(held.Values))
+	result, err := held.future(0, held.policy(held.Values)[0])
 	if err != nil {
 		return Stressed{}, err
 	}

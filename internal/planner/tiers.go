@@ -73,7 +73,7 @@ func (r *recourse) tiers(d int, k *tierClause) {
 				saving = append(saving, lp.Term{Var: reached, Coefficient: lost})
 			}
 		}
-		r.m.row(r.info(rowLink, k.label, w.due, "one step of "+k.label), -inf, 0, append(one, times(r.m.sign[d], -1)...)...)
+		r.m.row(r.info(rowLink, k.label, w.due, "one step of "+k.label), -inf, 0, append(one, times(r.sign[d], -1)...)...)
 		r.m.row(r.info(rowTier, k.label, w.due, "what reaches the tiers of "+k.label), 0, inf, threshold...)
 		r.m.row(r.info(rowTier, k.label, w.due, "what the tiers of "+k.label+" are taken off"), 0, inf, append(paid, split...)...)
 		for _, term := range saving {

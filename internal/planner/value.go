@@ -81,11 +81,16 @@ func (l *levers) contract(ctx context.Context, d deal) (*answer, []Worth, error)
 
 func (l *levers) signed(name string) bool {
 	for i, d := range l.p.deals {
-		if d.Contract == name && l.best.Values[l.best.sign[i][0].Var] > 0.5 {
+		if d.Contract == name && l.signs(i) {
 			return true
 		}
 	}
 	return false
+}
+
+// signs reports whether the best plan signs a deal, in some future.
+func (l *levers) signs(deal int) bool {
+	return slices.ContainsFunc(l.best.recourse, func(r *recourse) bool { return l.best.Values[r.sign[deal][0].Var] > 0.5 })
 }
 
 // parts values the covenants of a contract, and the money that hangs on it,

@@ -90,7 +90,7 @@ func (r Request) variant(ctx context.Context, solver lp.Solver, made *plan.Plan,
 		v.Error = err.Error() // a value under which no plan exists is an answer too
 		return ctx.Err()
 	}
-	other := &plan.Plan{Decisions: a.decisions(a.first(a.Values), nil)}
+	other := &plan.Plan{Decisions: decisionsOf(a.parts(), a.policy(a.Values), nil)}
 	v.Objective, v.Changes = a.Objective*a.scale, plan.Diff(made, other)
 	v.Changes = append(v.Changes, a.otherBreaches(made.Futures[0].Breaches)...)
 	return nil

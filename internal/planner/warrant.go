@@ -87,7 +87,7 @@ func (r *recourse) vest(d int, k *warrant) {
 			}
 		}
 		if len(once) > 0 {
-			r.m.row(r.info(rowLink, k.label, -1, fmt.Sprintf("tranche %d of %s vests once", n+1, k.label)), -inf, 0, append(once, times(r.m.sign[d], -1)...)...)
+			r.m.row(r.info(rowLink, k.label, -1, fmt.Sprintf("tranche %d of %s vests once", n+1, k.label)), -inf, 0, append(once, times(r.sign[d], -1)...)...)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -10,35 +11,65 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/plan"
 )
 
-// decisions lists what was decided, with reasons.
-func (a *answer) decisions(first *decided, binding []plan.Binding) []plan.Decision {
+// decisionsOf lists what was decided, with reasons. What is decided otherwise
+// where another future is seen is a decision of its own.
+func decisionsOf(parts []part, chosen policy, binding []plan.Binding) []plan.Decision {
+	a := parts[0]
 	var all []plan.Decision
 	signed := map[string]bool{}
 	for i, d := range a.deals {
-		signed[d.Contract] = signed[d.Contract] || first.Sign[i] > 0.5 && first.Size[i] > 0
+		signed[d.Contract] = signed[d.Contract] || chosen.some(func(one *decided) bool { return one.Sign[i] > 0.5 && one.Size[i] > 0 })
 	}
 	seen := map[string]bool{}
 	for i, d := range a.deals {
-		taken := first.Sign[i] > 0.5 && first.Size[i] > 0
+		one := plan.Decision{Action: plan.Sign, What: d.Contract, At: d.start}
 		switch {
 		case d.fixed:
-			all = append(all, plan.Decision{Action: plan.Hold, What: d.Contract, Size: first.Size[i], At: d.start, Reasons: a.reasons(i, first, binding)})
-		case taken:
-			all = append(all, plan.Decision{Action: plan.Sign, What: d.Contract, Size: first.Size[i], At: d.start, Reasons: a.reasons(i, first, binding)})
+			one.Action, one.Size, one.Reasons = plan.Hold, chosen.in(0).Size[i], a.reasons(i, chosen.in(0), binding)
+			all = append(all, one)
 		case !signed[d.Contract] && !seen[d.Contract]:
-			all = append(all, plan.Decision{Action: plan.Decline, What: d.Contract, At: d.start, Reasons: a.reasons(i, first, binding)})
+			one.Action, one.Reasons = plan.Decline, a.reasons(i, chosen.in(0), binding)
+			all = append(all, one)
+		default:
+			all = append(all, onPaths(parts, chosen, one, func(path *decided) float64 { return path.Sign[i] * path.Size[i] },
+				func(p part, path *decided) []string { return p.reasons(i, path, binding) })...)
 		}
 		seen[d.Contract] = true
 	}
-	for i, b := range a.buys {
-		if n := math.Round(first.Buy[i]); n > 0 {
-			all = append(all, plan.Decision{Action: plan.Buy, What: a.offers[b.offer].Name, Size: n, At: a.Periods[b.period].From,
-				Reasons: []string{fmt.Sprintf("ready %s", b.ready.Format(time.DateOnly))}})
-		}
+	for i, b := range a.recourse[a.s].buys {
+		one := plan.Decision{Action: plan.Buy, What: a.offers[b.offer].Name, At: a.Periods[b.period].From}
+		all = append(all, onPaths(parts, chosen, one, func(path *decided) float64 { return math.Round(path.Buy[i]) },
+			func(part, *decided) []string { return []string{"ready " + b.ready.Format(time.DateOnly)} })...)
 	}
-	for i, b := range a.ports {
-		if first.Port[i] > 0.5 {
-			all = append(all, plan.Decision{Action: plan.Port, What: b.model + " to " + b.family, Size: 1, At: a.Periods[b.period].From, Reasons: a.portReasons(b)})
+	for i, b := range a.recourse[a.s].ports {
+		one := plan.Decision{Action: plan.Port, What: b.model + " to " + b.family, At: a.Periods[b.period].From}
+		all = append(all, onPaths(parts, chosen, one, func(path *decided) float64 { return math.Round(path.Port[i]) },
+			func(p part, _ *decided) []string { return p.portReasons(b) })...)
+	}
+	return all
+}
+
+// onPaths is one decision for each size that it has in some futures; where all
+// have the same, one that depends on nothing.
+func onPaths(parts []part, chosen policy, one plan.Decision, size func(*decided) float64, why func(part, *decided) []string) []plan.Decision {
+	var all []plan.Decision
+	var names [][]string
+	for s, p := range parts {
+		d := one
+		if d.Size = size(chosen.in(s)); d.Size <= 0 {
+			continue
+		}
+		at := slices.IndexFunc(all, func(other plan.Decision) bool { return math.Abs(other.Size-d.Size) <= 1e-6*d.Size })
+		if at < 0 {
+			at = len(all)
+			d.Reasons = why(p, chosen.in(s))
+			all, names = append(all, d), append(names, nil)
+		}
+		names[at] = append(names[at], p.recourse[p.s].f.name)
+	}
+	for i := range all {
+		if len(names[i]) < len(parts) {
+			all[i].If = names[i]
 		}
 	}
 	return all
@@ -46,10 +77,10 @@ func (a *answer) decisions(first *decided, binding []plan.Binding) []plan.Decisi
 
 // portReasons says what a port costs, and what it carries in the first future,
 // or in the one in which it carries the most.
-func (a *answer) portReasons(b port) []string {
+func (a part) portReasons(b port) []string {
 	const little = 0.01
-	best, where := a.portCarries(0, b), a.futures[0].name
-	for s := 1; s < len(a.recourse) && best < little; s++ {
+	best, where := a.portCarries(a.s, b), a.futures[a.s].name
+	for s := 0; s < len(a.recourse) && best < little; s++ {
 		if share := a.portCarries(s, b); share > best {
 			best, where = share, a.futures[s].name
 		}
@@ -95,8 +126,8 @@ func percent2(share float64) string {
 }
 
 // reasons says what a contract gives and asks in the first future.
-func (a *answer) reasons(d int, first *decided, binding []plan.Binding) []string {
-	r, name := a.recourse[0], a.deals[d].Contract
+func (a part) reasons(d int, first *decided, binding []plan.Binding) []string {
+	r, name := a.recourse[a.s], a.deals[d].Contract
 	if first.Sign[d] < 0.5 {
 		return []string{"nothing that it gives is worth what it asks in these futures (yard leverage says at what figure it would be)"}
 	}
@@ -118,8 +149,8 @@ func (a *answer) reasons(d int, first *decided, binding []plan.Binding) []string
 
 // carried is the part of all chip-hours that a contract's prices, commitments
 // and offers serve.
-func (a *answer) carried(d int) []string {
-	r, name := a.recourse[0], a.deals[d].Contract
+func (a part) carried(d int) []string {
+	r, name := a.recourse[a.s], a.deals[d].Contract
 	own, all, nodes := 0.0, 0.0, 0.0
 	for _, c := range r.columns {
 		o := a.offers[a.lines[c.line].offer]
@@ -137,8 +168,8 @@ func (a *answer) carried(d int) []string {
 }
 
 // floored reports whether usage of a line counts towards a contract's floors.
-func (a *answer) floored(d, line int) bool {
-	k := a.recourse[0].f.terms[d]
+func (a part) floored(d, line int) bool {
+	k := a.recourse[a.s].f.terms[d]
 	if k == nil {
 		return false
 	}
@@ -151,7 +182,7 @@ func (a *answer) floored(d, line int) bool {
 }
 
 // given is what a contract brings beside capacity: money and shares.
-func (a *answer) given(name string) []string {
+func (a part) given(name string) []string {
 	var all []string
 	if f := a.Portfolio.Financing; f != nil {
 		for _, inflow := range f.Inflows {
@@ -161,7 +192,7 @@ func (a *answer) given(name string) []string {
 		}
 	}
 	sum, tranches := 0.0, 0
-	for _, v := range a.recourse[0].vested {
+	for _, v := range a.recourse[a.s].vested {
 		if strings.HasPrefix(v.label, name+"/") && a.Values[v.v] > 0.5 {
 			sum += v.value[v.period]
 			tranches++
@@ -174,10 +205,10 @@ func (a *answer) given(name string) []string {
 }
 
 // owed sums up what is paid for and not used.
-func (a *answer) owed(d int) []string {
+func (a part) owed(d int) []string {
 	sums, when := map[string]float64{}, map[string][]string{}
 	var order []string
-	for _, s := range a.recourse[0].shorts {
+	for _, s := range a.recourse[a.s].shorts {
 		if owed := a.Values[s.v] * s.price * a.scale; s.deal == d && owed > 0.5 {
 			key := s.kind + " of " + s.label
 			if sums[key] == 0 {
@@ -196,9 +227,9 @@ func (a *answer) owed(d int) []string {
 
 // freeAtMargin says of the first window of each floor that steers usage how many
 // nodes it makes free at the margin: those paid for in any case.
-func (a *answer) freeAtMargin(d int, k *terms, size float64) []string {
+func (a part) freeAtMargin(d int, k *terms, size float64) []string {
 	var all []string
-	r := a.recourse[0]
+	r := a.recourse[a.s]
 	for i := range k.floors {
 		f := &k.floors[i]
 		for _, w := range f.windows {

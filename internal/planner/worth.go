@@ -25,8 +25,13 @@ func (p *Problem) weigh(ctx context.Context, solver lp.Solver, made *plan.Plan, 
 	if p.large() || len(offered) > mostWeighed {
 		return nil
 	}
+	asked := map[string]plan.Decision{} // what depends on what is seen is several decisions of one contract
 	for i := range made.Decisions {
 		d := &made.Decisions[i]
+		if known, again := asked[d.What]; again {
+			d.Worth, d.Within = known.Worth, known.Within
+			continue
+		}
 		if !offered[d.What] || d.Action != plan.Sign && d.Action != plan.Decline {
 			continue
 		}
@@ -45,6 +50,7 @@ func (p *Problem) weigh(ctx context.Context, solver lp.Solver, made *plan.Plan, 
 		worth := other.Objective*other.scale - made.Quality.Objective
 		d.Worth = &worth
 		d.Within = (other.Objective-other.Bound)*other.scale + made.Quality.Objective - made.Quality.Bound
+		asked[d.What] = *d
 	}
 	return nil
 }
