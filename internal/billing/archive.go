@@ -17,7 +17,7 @@ import (
 // those that follow from it, and no day before.
 
 // archiveVersion is the form of heads and days; of another form nothing is read.
-const archiveVersion = 1
+const archiveVersion = 2
 
 // Fingerprint identifies contracts, and the form in which books under them are
 // put away.
@@ -34,7 +34,7 @@ func (b *Book) Head() []byte {
 	c := &codec{}
 	text := b.fingerprint
 	c.text(&text)
-	lines := b.linesInOrder()
+	lines := b.lineList
 	list(c, &lines, c.line)
 	b.codeHead(c)
 	return c.sealed()
@@ -66,17 +66,9 @@ func Reopen(contracts []*contract.Contract, head []byte, recall func(day time.Ti
 	return b, c.err("the head of the kept bill")
 }
 
-func (b *Book) linesInOrder() []Line {
-	lines := make([]Line, len(b.lineCells))
-	for line, index := range b.lines {
-		lines[index] = line
-	}
-	return lines
-}
-
 func (c *codec) line(l *Line) {
 	for _, text := range []*string{&l.Provider, &l.Region, &l.Zone, &l.InstanceType, &l.Chip, &l.Chipmaker, &l.Account, &l.Service,
-		&l.Platform, &l.Tenancy, &l.Option, &l.Class, &l.Project, &l.Unit, &l.Resource, &l.ListRate, (*string)(&l.Currency)} {
+		&l.Platform, &l.Tenancy, &l.Option, &l.Class, &l.Project, &l.Unit, &l.Resource, &l.ListRate, (*string)(&l.Currency), &l.outside} {
 		c.text(text)
 	}
 	chips := int64(l.Chips)

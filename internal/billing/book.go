@@ -23,6 +23,7 @@ type Book struct {
 	feeCache  map[int]feeOf // by first member of a cohort
 
 	lines     map[Line]int
+	lineList  []Line // by number
 	lineCells []int
 	cells     []*cell
 	cellIndex map[cellKey]int
@@ -116,11 +117,15 @@ func ByCurrency(contracts []*contract.Contract) map[units.Currency][]*contract.C
 	return by
 }
 
-// turnBefore orders roles, then commitments by the length of their windows:
-// what a short one charges counts towards a long one.
+// turnBefore orders roles; then prepayments by their end, the soonest first, and
+// commitments by the length of their windows: what a short one charges counts
+// towards a long one.
 func (b *Book) turnBefore(x, y gather) bool {
 	if x.role != y.role {
 		return x.role < y.role
+	}
+	if x.role == rolePrepayment {
+		return b.clauses[x.clause].creditEnds() < b.clauses[y.clause].creditEnds()
 	}
 	length := map[contract.Period]int{contract.Month: 0, contract.Year: 1, contract.Total: 2}
 	return length[b.clauses[x.clause].period()] < length[b.clauses[y.clause].period()]
@@ -161,7 +166,7 @@ func (b *Book) Line(line Line) (int, error) {
 	}
 	index := len(b.lineCells)
 	b.lines[line] = index
-	b.lineCells = append(b.lineCells, cell)
+	b.lineList, b.lineCells = append(b.lineList, line), append(b.lineCells, cell)
 	return index, nil
 }
 
@@ -186,9 +191,24 @@ func (b *Book) Add(line int, from, to time.Time, quantity Quantity) error {
 		if start < hour || end > hour+hourSeconds {
 			part = part.mul(lowest(min(end, hour+hourSeconds)-max(start, hour), end-start))
 		}
-		b.meter(line, hour, part)
-		if len(b.idleCells) > 0 && (start > hour || end < hour+hourSeconds) {
-			b.hours[hour].pieces = append(b.hours[hour].pieces, piece{line, max(start, hour), min(end, hour+hourSeconds), part})
+		if err := b.place(line, max(start, hour), min(end, hour+hourSeconds), part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place meters usage within one hour.
+func (b *Book) place(line int, from, to int64, quantity num) error {
+	hour := floorHour(from)
+	parts, err := b.segments(line, from, to, quantity)
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		b.meter(p.line, hour, p.quantity)
+		if len(b.idleCells) > 0 && (p.from > hour || p.to < hour+hourSeconds) {
+			b.hours[hour].pieces = append(b.hours[hour].pieces, p)
 		}
 	}
 	return nil

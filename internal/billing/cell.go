@@ -45,6 +45,9 @@ func (b *Book) cellOf(line Line, reserved int) (int, error) {
 	treatment := []byte(strconv.Itoa(reserved))
 	for _, clause := range b.clauses {
 		fits, rule := clause.fits(line, reserved >= 0), clause.rule(line.Subject)
+		if line.isOutside(len(c.fits)) {
+			fits = false
+		}
 		owned := clause.owner() != "" && strings.EqualFold(clause.owner(), line.Account)
 		if !owned && !clause.isShared() {
 			fits = false
@@ -100,7 +103,9 @@ func (c *clause) fits(line Line, reservation bool) bool {
 		return !reservation && plain && strings.EqualFold(r.InstanceType, line.InstanceType) && agree(r.Zone, line.Zone) && agree(r.Platform, line.Platform)
 	case c.ReservedInstances != nil:
 		r := c.ReservedInstances
-		zonal := r.Zone == "" || strings.EqualFold(r.Zone, line.Zone)
+		// What a capacity reservation holds unused gets no discount of a zonal one.
+		// Source: Amazon EC2 User Guide, "Capacity Reservation pricing and billing", read 2026-11.
+		zonal := r.Zone == "" || !reservation && strings.EqualFold(r.Zone, line.Zone)
 		return plain && zonal && agree(r.Platform, line.Platform) && agree(r.Tenancy, line.Tenancy) && c.sizeOf(line.InstanceType).sign() > 0
 	case c.Ramp != nil:
 		return !reservation && plain && agree(c.Ramp.Unit, line.Unit)
@@ -190,6 +195,7 @@ type group struct {
 type pair struct {
 	bundle, cell int
 	use          num
+	idle         bool // held by a capacity reservation and not running
 	foreign      bool // not the owner's own usage
 	saving       num  // part of the price that the commitment saves
 	rate         num  // tie-break: lower first
@@ -263,7 +269,7 @@ func (b *Book) pairOf(bundleIndex, cellIndex int, current num) (pair, bool) {
 	if !c.fits[first] {
 		return pair{}, false
 	}
-	p := pair{bundle: bundleIndex, cell: cellIndex, use: whole(1), foreign: bundle.owner != "" && !c.owned[first]}
+	p := pair{bundle: bundleIndex, cell: cellIndex, use: whole(1), idle: c.reserved >= 0, foreign: bundle.owner != "" && !c.owned[first]}
 	switch bundle.stage {
 	case stageBlock, stageRamp:
 		return p, true
@@ -304,8 +310,8 @@ func (c *clause) listBasis() bool {
 	return c.SavingsPlan != nil && c.SavingsPlan.Basis == contract.List || c.Commitment != nil && c.Commitment.Basis == contract.List
 }
 
-// comparePairs is the documented order: stage; the owner's own usage; for
-// Azure plans the longer term and the narrower scope; the highest saving; the
+// comparePairs is the documented order: stage; what runs before what a capacity
+// reservation holds unused; the owner's own usage; for Azure plans the longer term and the narrower scope; the highest saving; the
 // lowest rate. Bundles that still tie keep the order of bundleBefore.
 func (b *Book) comparePairs(x, y pair) int {
 	order := func(less, greater bool) int {
@@ -319,7 +325,7 @@ func (b *Book) comparePairs(x, y pair) int {
 	}
 	sx, sy := b.bundles[x.bundle].stage, b.bundles[y.bundle].stage
 	for _, c := range []int{
-		sx - sy, order(!x.foreign && y.foreign, x.foreign && !y.foreign), y.years - x.years, x.breadth - y.breadth,
+		sx - sy, order(!x.idle && y.idle, x.idle && !y.idle), order(!x.foreign && y.foreign, x.foreign && !y.foreign), y.years - x.years, x.breadth - y.breadth,
 		y.saving.cmp(x.saving), x.rate.cmp(y.rate), x.bundle - y.bundle,
 	} {
 		if c != 0 {

@@ -15,12 +15,8 @@ func (v *hourView) within(at time.Time) bool { return floorHour(at.Unix()) == v.
 
 // prepay books the purchase and lets usage draw the credit down.
 func (v *hourView) prepay(g gather, c *clause, t *tally) {
-	expires := c.to
-	if c.Prepayment.Expires != nil {
-		expires = c.Prepayment.Expires.Unix()
-	}
 	if v.hour == floorHour(c.buysAt()) {
-		v.buy(g, Prepaid, t, numOf(c.Prepayment.Amount.Exact()), expires)
+		v.buy(g, Prepaid, t, numOf(c.Prepayment.Amount.Exact()), c.creditEnds())
 	}
 	v.draw(g, t)
 }
@@ -31,6 +27,14 @@ func (c *clause) buysAt() int64 {
 		return c.Prepayment.At.Unix()
 	}
 	return c.from
+}
+
+// creditEnds is when what is left of a prepayment is lost.
+func (c *clause) creditEnds() int64 {
+	if c.Prepayment.Expires != nil {
+		return c.Prepayment.Expires.Unix()
+	}
+	return c.to
 }
 
 // buy books money paid ahead: billed now, effective as it is drawn down.

@@ -112,15 +112,21 @@ const maxRunHours = 10 * 366 * 24
 
 // marginal bills the hours again in which a line gets more.
 func (b *Book) marginal(line int, added map[int64]num) Marginal {
+	parts := map[int64][]piece{}
+	for hour, more := range added {
+		parts[hour], _ = b.segments(line, hour, hour+hourSeconds, more) // of a line that is known nothing can be wrong
+	}
 	b.rank()
 	d := delta{book: b, parts: map[partKey]int64{}}
 	results := map[int64]*hourResult{}
 	var quantity num
 	for _, hour := range slices.Sorted(maps.Keys(added)) {
 		state, more := b.hourAt(hour), added[hour]
-		with := &hourState{quantities: make([]num, max(len(state.quantities), line+1)), pieces: state.pieces}
+		with := &hourState{quantities: make([]num, max(len(state.quantities), len(b.lineCells))), pieces: state.pieces}
 		copy(with.quantities, state.quantities)
-		with.quantities[line] = with.quantities[line].add(more)
+		for _, p := range parts[hour] {
+			with.quantities[p.line] = with.quantities[p.line].add(p.quantity)
+		}
 		quantity = quantity.add(more)
 		with.result = b.billHour(hour, with)
 		d.count(state.result.entries, -1)

@@ -52,12 +52,7 @@ func (b *Book) Take(e ledger.Entry) error {
 	if quantity.mul(b.cells[b.lineCells[line]].list).cmp(whole(largestRow)) > 0 {
 		return fault.Newf(fault.Invalid, "entry %d of the ledger is too large to bill", e.ID)
 	}
-	b.meter(line, hour, quantity)
-	from, to := e.From.Unix(), ceilSecond(e.To)
-	if len(b.idleCells) > 0 && (from > hour || to < hour+hourSeconds) {
-		b.hours[hour].pieces = append(b.hours[hour].pieces, piece{line, from, to, quantity})
-	}
-	return nil
+	return b.place(line, e.From.Unix(), ceilSecond(e.To), quantity)
 }
 
 func ceilSecond(at time.Time) int64 {
@@ -116,12 +111,18 @@ func (b *Book) usersOf(use []ledger.Entry) map[int32][]user {
 		if !known {
 			continue
 		}
-		w := who{int32(b.lineCells[line]), fleet.AttemptKey(e.Run, e.Attempt)}
-		if users[w] == nil {
-			users[w] = &user{entry: e}
-			order = append(order, w)
+		parts, err := b.segments(line, e.From.Unix(), ceilSecond(e.To), quantityOfUse(e))
+		if err != nil {
+			continue // Take refused it before
 		}
-		users[w].quantity = users[w].quantity.add(quantityOfUse(e))
+		for _, p := range parts {
+			w := who{int32(b.lineCells[p.line]), fleet.AttemptKey(e.Run, e.Attempt)}
+			if users[w] == nil {
+				users[w] = &user{entry: e}
+				order = append(order, w)
+			}
+			users[w].quantity = users[w].quantity.add(p.quantity)
+		}
 	}
 	on := map[int32][]user{}
 	for _, w := range order {

@@ -45,7 +45,8 @@ type program struct {
 	currency units.Currency
 	clauses  []*clause
 	bundles  []*bundle
-	breaks   []int64 // times at which the set of clauses in force changes
+	breaks   []int64           // times at which the set of clauses in force changes
+	cuts     map[int64][]int64 // by hour: times within it at which a clause begins or ends
 }
 
 // stages of application within an hour, in order.
@@ -73,7 +74,7 @@ type bundle struct {
 }
 
 func compile(contracts []*contract.Contract) (*program, error) {
-	p := &program{}
+	p := &program{cuts: map[int64][]int64{}}
 	for _, c := range contracts {
 		if p.currency == "" {
 			p.currency = c.Currency
@@ -99,6 +100,11 @@ func compile(contracts []*contract.Contract) (*program, error) {
 			p.bundle(b, i)
 		}
 		p.breaks = append(p.breaks, floorHour(c.from), ceilHour(c.to))
+		for _, at := range []int64{c.from, c.to} {
+			if mod(at, hourSeconds) != 0 {
+				p.cuts[floorHour(at)] = append(p.cuts[floorHour(at)], at)
+			}
+		}
 	}
 	sort.SliceStable(p.bundles, func(i, j int) bool { return p.bundleBefore(p.bundles[i], p.bundles[j]) })
 	sort.Slice(p.breaks, func(i, j int) bool { return p.breaks[i] < p.breaks[j] })
@@ -159,7 +165,7 @@ func windowEnds(c *clause) []int64 {
 		case contract.Month:
 			end = time.Date(start.Year(), start.Month()+time.Month(n), 1, 0, 0, 0, 0, time.UTC)
 		case contract.Year:
-			end = start.AddDate(n, 0, 0)
+			end = contract.Span{Months: 12 * n}.After(start)
 		default:
 			return []int64{c.to}
 		}

@@ -5,7 +5,6 @@ package billing
 // remainder: the parts sum to the charge. Charges about no usage come with an
 // empty line.
 func (b *Book) SplitCharges(emit func(Charge, Line)) {
-	lines := b.linesInOrder()
 	for hour := b.from; hour < b.to; hour += hourSeconds {
 		state := b.hourAt(hour)
 		if state == nil {
@@ -20,7 +19,7 @@ func (b *Book) SplitCharges(emit func(Charge, Line)) {
 		}
 		for _, entries := range [][]entry{state.result.entries, state.gathered} {
 			for _, e := range entries {
-				b.split(e, hour, byCell[e.cell], state, lines, emit)
+				b.split(e, hour, byCell[e.cell], state, emit)
 			}
 		}
 		if mod(hour+hourSeconds, daySeconds) == 0 {
@@ -29,13 +28,13 @@ func (b *Book) SplitCharges(emit func(Charge, Line)) {
 	}
 }
 
-func (b *Book) split(e entry, hour int64, on []int, state *hourState, lines []Line, emit func(Charge, Line)) {
+func (b *Book) split(e entry, hour int64, on []int, state *hourState, emit func(Charge, Line)) {
 	if e.cell < 0 || len(on) == 0 {
 		emit(b.chargeOf(e, hour), Line{})
 		return
 	}
 	if len(on) == 1 {
-		emit(b.chargeOf(e, hour), lines[on[0]])
+		emit(b.chargeOf(e, hour), b.lineList[on[0]])
 		return
 	}
 	weights := make([]num, len(on))
@@ -49,7 +48,7 @@ func (b *Book) split(e entry, hour int64, on []int, state *hourState, lines []Li
 		part := e
 		part.quantity, part.list, part.billed, part.effective = e.quantity.mul(weights[i]).div(sum), list[i], billed[i], effective[i]
 		if part.quantity.sign() != 0 || part.list != 0 || part.billed != 0 || part.effective != 0 {
-			emit(b.chargeOf(part, hour), lines[line])
+			emit(b.chargeOf(part, hour), b.lineList[line])
 		}
 	}
 }

@@ -18,6 +18,8 @@ type Line struct {
 	ListRate string         // exact decimal, per unit
 	Currency units.Currency // of the list rate
 	Chips    int            // accelerators per unit; 0 counts as 1
+
+	outside string // the clauses in force in the hour, but not then: see Book.segments
 }
 
 // Purchase options of usage that clauses treat specially. An empty option is

@@ -71,7 +71,7 @@ func TestExampleContracts(t *testing.T) {
 	if err != nil || len(contracts) < 3 {
 		t.Fatal(len(contracts), err)
 	}
-	if found := contract.Conflicts(contracts); len(found) != 0 {
+	if found := contract.Conflicts(contracts, makerOf); len(found) != 0 {
 		t.Errorf("conflicts: %v", found)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchyard-ai/switchyard/internal/billing"
+	"github.com/switchyard-ai/switchyard/internal/chip"
 	"github.com/switchyard-ai/switchyard/internal/clock"
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -426,6 +427,15 @@ func clauseNotes(c *contract.Contract, clause *contract.Clause, at time.Time) []
 	return notes
 }
 
+// makerOf names the maker of a chip that the catalog knows.
+func makerOf(name string) string {
+	known, err := chip.Find(name)
+	if err != nil {
+		return ""
+	}
+	return string(known.Maker)
+}
+
 type conflictsJSON struct {
 	Contracts int                 `json:"contracts"`
 	Conflicts []contract.Conflict `json:"conflicts"`
@@ -436,7 +446,7 @@ func (a *app) checkContracts(paths []string) error {
 	if err != nil {
 		return err
 	}
-	found := contract.Conflicts(contracts)
+	found := contract.Conflicts(contracts, makerOf)
 	doc := conflictsJSON{len(contracts), found}
 	if found == nil {
 		doc.Conflicts = []contract.Conflict{}

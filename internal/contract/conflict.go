@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -31,6 +32,39 @@ type bound struct {
 	contract *Contract
 	clause   *Clause
 	from, to time.Time
+	sellers  []string // who is paid under the clause, in the words of scopes where they are known
+	makerOf  func(chip string) string
+}
+
+// sellersOf returns the providers that a clause is about: those of its scope,
+// or of its kind; else its counterparty, with the providers that other
+// contracts of the same counterparty name as theirs.
+func sellersOf(c *Contract, clause *Clause, all []*Contract) []string {
+	if names := c.ScopeOf(clause).Names("providers"); len(names) > 0 {
+		return names
+	}
+	switch {
+	case clause.MACC != nil:
+		return []string{"azure"}
+	case clause.SavingsPlan != nil:
+		return []string{map[PlanType]string{EC2InstancePlan: "aws", ComputePlan: "aws", AzurePlan: "azure", GCPPlan: "gcp"}[clause.SavingsPlan.Type]}
+	}
+	sellers := []string{c.Counterparty}
+	for _, other := range all {
+		if !strings.EqualFold(other.Counterparty, c.Counterparty) {
+			continue
+		}
+		sellers = append(sellers, other.Scope.Names("providers")...)
+		for i := range other.Clauses {
+			switch held := &other.Clauses[i]; {
+			case held.Exclusivity != nil:
+				sellers = append(sellers, held.Exclusivity.Holder)
+			case held.RightOfFirstRefusal != nil:
+				sellers = append(sellers, held.RightOfFirstRefusal.Holder)
+			}
+		}
+	}
+	return sellers
 }
 
 func (b bound) party() Party { return Party{b.contract.Name, b.clause.Name} }
@@ -39,12 +73,16 @@ func (b bound) party() Party { return Party{b.contract.Name, b.clause.Name} }
 // against exclusivity or against a floor elsewhere, a covenant that a cap or
 // an exclusivity makes impossible, covenants and caps whose shares do not fit,
 // a ramp past its term, and a start within a right of first refusal's window.
-func Conflicts(contracts []*Contract) []Conflict {
+// makerOf names the maker of a chip, "" where it is not known; it may be nil.
+func Conflicts(contracts []*Contract, makerOf func(chip string) string) []Conflict {
+	if makerOf == nil {
+		makerOf = func(string) string { return "" }
+	}
 	var clauses []bound
 	for _, c := range contracts {
 		for i := range c.Clauses {
 			clause := &c.Clauses[i]
-			clauses = append(clauses, bound{c, clause, c.Starts(clause), c.Ends(clause)})
+			clauses = append(clauses, bound{c, clause, c.Starts(clause), c.Ends(clause), sellersOf(c, clause, contracts), makerOf})
 		}
 	}
 	var found []Conflict
@@ -91,7 +129,7 @@ func clash(a, b bound, earlier bool) string {
 	case a.clause.Exclusivity != nil:
 		return exclusivityAgainst(a, b)
 	case a.clause.ChipCovenant != nil && b.clause.ConcentrationCap != nil:
-		return covenantAgainstCap(a.clause.ChipCovenant, b.clause.ConcentrationCap)
+		return covenantAgainstCap(a.clause.ChipCovenant, b.clause.ConcentrationCap, a.makerOf)
 	}
 	return ""
 }
@@ -128,6 +166,14 @@ func sharedClass(a, b []string) (string, bool) {
 // exclusivityAgainst finds a floor that obliges to use someone else for work
 // that the exclusivity reserves.
 func exclusivityAgainst(a, b bound) string {
+	holder := a.clause.Exclusivity.Holder
+	if limit := b.clause.ConcentrationCap; limit != nil {
+		if limit.Of != "provider" || limit.Name != "" && !strings.EqualFold(limit.Name, holder) || limit.Share.Cmp(decimal.NewFromInt(1)) >= 0 || !takes(a, b) {
+			return ""
+		}
+		return fmt.Sprintf("%s holds %s exclusively, but the cap allows at most %s on one provider",
+			holder, strings.Join(a.clause.Exclusivity.Classes, ", "), percent(limit.Share.Decimal))
+	}
 	if b.clause.ChipCovenant != nil {
 		maker := b.clause.ChipCovenant.Chipmakers
 		if names := b.contract.ScopeOf(b.clause).Names("providers"); len(names) > 0 && !matchAny(names, a.clause.Exclusivity.Holder) && takes(a, b) {
@@ -139,15 +185,15 @@ func exclusivityAgainst(a, b bound) string {
 	if !b.clause.isFloor() || !takes(a, b) {
 		return ""
 	}
-	sellers := b.contract.ScopeOf(b.clause).Names("providers")
-	if len(sellers) == 0 {
-		sellers = []string{b.contract.Counterparty}
-	}
-	if matchAny(sellers, a.clause.Exclusivity.Holder) {
+	if matchAny(b.sellers, holder) {
 		return ""
 	}
+	seller := b.sellers[0]
+	if names := b.contract.ScopeOf(b.clause).Names("providers"); len(names) > 0 {
+		seller = strings.Join(names, ", ")
+	}
 	return fmt.Sprintf("%s holds %s exclusively, but the %s obliges to pay %s for it",
-		a.clause.Exclusivity.Holder, strings.Join(a.clause.Exclusivity.Classes, ", "), strings.ReplaceAll(b.clause.Kind(), "_", " "), strings.Join(sellers, ", "))
+		holder, strings.Join(a.clause.Exclusivity.Classes, ", "), strings.ReplaceAll(b.clause.Kind(), "_", " "), seller)
 }
 
 // takes reports whether the exclusivity a leaves nothing with which to meet b:
@@ -183,13 +229,13 @@ func (c *Clause) isFloor() bool {
 		(agreement != nil && (agreement.Commitment != nil || agreement.Commitments != nil))
 }
 
-func covenantAgainstCap(covenant *ChipCovenant, limit *ConcentrationCap) string {
+func covenantAgainstCap(covenant *ChipCovenant, limit *ConcentrationCap, makerOf func(chip string) string) string {
 	if covenant.Share == nil || covenant.Share.Cmp(limit.Share.Decimal) <= 0 {
 		return ""
 	}
 	names := covenant.Chips
 	if limit.Of == "chipmaker" {
-		names = covenant.Chipmakers
+		names = makersOf(covenant, makerOf)
 	} else if limit.Of != "chip" {
 		return ""
 	}
@@ -249,30 +295,85 @@ func refusals(a bound, contracts []*Contract) []Conflict {
 	return found
 }
 
-// sums finds covenants of one time whose shares add to more than the whole,
-// and caps on every provider or chipmaker that add to less than it.
+// makersOf lists the makers of the chips that a covenant asks for; none where
+// that of a chip is not known.
+func makersOf(covenant *ChipCovenant, makerOf func(chip string) string) []string {
+	if len(covenant.Chipmakers) > 0 {
+		return covenant.Chipmakers
+	}
+	var makers []string
+	for _, name := range covenant.Chips {
+		maker := makerOf(name)
+		if maker == "" {
+			return nil
+		}
+		if !slices.Contains(makers, maker) {
+			makers = append(makers, maker)
+		}
+	}
+	return makers
+}
+
+// sums finds covenants of one time, on different chips, whose shares add to more
+// than the whole. The set that is told is the one in force when the last of
+// them begins.
 func sums(clauses []bound) []Conflict {
 	var found []Conflict
 	one := decimal.NewFromInt(1)
-	for i, a := range clauses {
-		for _, b := range clauses[i+1:] {
-			x, y := a.clause.ChipCovenant, b.clause.ChipCovenant
-			if x == nil || y == nil || x.Share == nil || y.Share == nil || x.Share.Add(y.Share.Decimal).Cmp(one) <= 0 {
+	for i, last := range clauses {
+		if last.clause.ChipCovenant == nil || last.clause.ChipCovenant.Share == nil {
+			continue
+		}
+		set, sum, to := []bound{last}, last.clause.ChipCovenant.Share.Decimal, last.to
+		for j, other := range clauses {
+			begins := other.from.Before(last.from) || other.from.Equal(last.from) && j < i
+			if sum.Cmp(one) > 0 || !begins || !other.to.After(last.from) || !apart(other, set) {
 				continue
 			}
-			if namesOverlap(x.Chips, y.Chips) && len(x.Chips) > 0 && len(y.Chips) > 0 || namesOverlap(x.Chipmakers, y.Chipmakers) && len(x.Chipmakers) > 0 && len(y.Chipmakers) > 0 {
-				continue
+			set, sum = append(set, other), sum.Add(other.clause.ChipCovenant.Share.Decimal)
+			if other.to.Before(to) {
+				to = other.to
 			}
-			if len(x.Chips) > 0 != (len(y.Chips) > 0) {
-				continue // a chip may be of that chipmaker
+		}
+		if sum.Cmp(one) <= 0 {
+			continue
+		}
+		first, rest := set[len(set)-1], set[:len(set)-1]
+		shares := percent(first.clause.ChipCovenant.Share.Decimal)
+		for _, other := range rest {
+			shares += " and " + percent(other.clause.ChipCovenant.Share.Decimal)
+		}
+		found = append(found, Conflict{first.party(), last.party(), last.from, to,
+			fmt.Sprintf("the covenants ask for %s of the work on different chips, more than all of it", shares)})
+	}
+	return found
+}
+
+// apart reports whether a covenant on a share of the work is on other chips than
+// those of the set.
+func apart(a bound, set []bound) bool {
+	x := a.clause.ChipCovenant
+	if x == nil || x.Share == nil {
+		return false
+	}
+	for _, b := range set {
+		y := b.clause.ChipCovenant
+		if !a.contract.ScopeOf(a.clause).withoutSeller().Overlaps(b.contract.ScopeOf(b.clause).withoutSeller()) {
+			return false // about other work
+		}
+		switch {
+		case len(x.Chips) > 0 && len(y.Chips) > 0:
+			if namesOverlap(x.Chips, y.Chips) {
+				return false
 			}
-			if from, to, together := overlap(a, b); together {
-				found = append(found, Conflict{a.party(), b.party(), from, to,
-					fmt.Sprintf("the covenants ask for %s and %s of the work on different chips, more than all of it", percent(x.Share.Decimal), percent(y.Share.Decimal))})
+		default:
+			left, right := makersOf(x, a.makerOf), makersOf(y, a.makerOf)
+			if len(left) == 0 || len(right) == 0 || namesOverlap(left, right) {
+				return false // a chip may be of that chipmaker
 			}
 		}
 	}
-	return found
+	return true
 }
 
 func percent(share decimal.Decimal) string { return share.Shift(2).String() + "%" }

@@ -73,9 +73,28 @@ func TestConflicts(t *testing.T) {
 	exclusive := func(holder, classes string) string {
 		return "{exclusivity: {holder: " + holder + ", classes: [" + classes + "]}}"
 	}
+	makerOf := func(chip string) string { return map[string]string{"Trainium2": "aws", "TPU-v5e": "google"}[chip] }
+	unscoped := func(name, counterparty, clause string) string {
+		return strings.Replace(one(name, counterparty, "2026-01-01", "2027-01-01", clause), "scope: {providers: ["+counterparty+"]}\n", "", 1)
+	}
+	covenant := func(name, maker, from, share string) string {
+		return one(name, "acme", from, "2028-01-01", "{chip_covenant: {chipmakers: ["+maker+"], share: "+share+"}}")
+	}
 	for _, c := range []struct {
 		name, text, want, from, to string
 	}{
+		{"the holder under its other name", unscoped("a", "Microsoft", exclusive("azure", "'*'")) + unscoped("b", "Microsoft", "{macc: {amount: 1B}}") +
+			unscoped("c", "microsoft", "{commitment: {period: total, amount: 1B}}"), "", "", ""},
+		{"a plan elsewhere", unscoped("a", "Microsoft", exclusive("azure", "'*'")) + unscoped("b", "Amazon", "{savings_plan: {type: compute, hourly: 1, discount: 10%}}"),
+			"the savings plan obliges to pay aws", "2026-01-01", "2027-01-01"},
+		{"all work and a cap", unscoped("a", "Microsoft", exclusive("azure", "'*'")) + unscoped("b", "board", "{concentration_cap: {of: provider, share: 60%}}"),
+			"the cap allows at most 60% on one provider", "2026-01-01", "2027-01-01"},
+		{"a class and a cap", unscoped("a", "Microsoft", exclusive("azure", "api")) + unscoped("b", "board", "{concentration_cap: {of: provider, share: 60%}}"), "", "", ""},
+		{"covenant on a chip above a cap on its maker", unscoped("a", "Amazon", "{chip_covenant: {chips: [Trainium2], share: 40%}}") +
+			unscoped("b", "board", "{concentration_cap: {of: chipmaker, name: aws, share: 30%}}"), "at least 40% of the work on aws", "2026-01-01", "2027-01-01"},
+		{"three covenants above all", covenant("a", "amd", "2026-01-01", "40%") + covenant("b", "aws", "2026-06-01", "40%") + covenant("c", "nvidia", "2026-09-01", "30%"),
+			"40% and 30% and 40% of the work", "2026-09-01", "2028-01-01"},
+		{"covenants of one chipmaker and its chip", covenant("a", "aws", "2026-01-01", "60%") + unscoped("b", "acme", "{chip_covenant: {chips: [Trainium2], share: 60%}}"), "", "", ""},
 		{"two exclusivities", one("a", "azure", "2026-01-01", "2028-01-01", exclusive("azure", "api")) + one("b", "aws", "2027-01-01", "2030-01-01", exclusive("aws", "api, batch")),
 			"azure and aws both hold api exclusively", "2027-01-01", "2028-01-01"},
 		{"exclusivity against a floor", one("a", "azure", "2026-01-01", "2028-01-01", exclusive("azure", "'*'")) + one("b", "aws", "2026-06-01", "2027-06-01", "{commitment: {period: total, amount: 1B}}"),
@@ -94,7 +113,7 @@ func TestConflicts(t *testing.T) {
 			"it may start on 2026-03-17 at the earliest", "2026-03-10", "2026-03-17"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			found := Conflicts(parse(t, c.text))
+			found := Conflicts(parse(t, c.text), makerOf)
 			if c.want == "" {
 				if len(found) != 0 {
 					t.Fatalf("found %v", found)
@@ -164,7 +183,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		contracts, err := Parse("f.yaml", data)
 		if err == nil {
-			Conflicts(contracts)
+			Conflicts(contracts, nil)
 		}
 	})
 }

@@ -175,7 +175,7 @@ func (v validator) within(name string, at *Instant) {
 
 func (v validator) years() int {
 	years := 0
-	for at := v.from; at.Before(v.to); at = v.from.AddDate(years, 0, 0) {
+	for at := v.from; at.Before(v.to); at = (Span{Months: 12 * years}).After(v.from) {
 		years++
 	}
 	return years

@@ -146,8 +146,14 @@ func (s Span) MarshalText() ([]byte, error) {
 	return []byte(strconv.Itoa(s.Days) + "d"), nil
 }
 
-// After returns the instant one span later.
-func (s Span) After(at time.Time) time.Time { return at.AddDate(0, s.Months, s.Days) }
+// After returns the instant one span later. A month that lacks the day ends on
+// its last: a month after January 31 is February 28, a year after February 29
+// is February 28.
+func (s Span) After(at time.Time) time.Time {
+	first := time.Date(at.Year(), at.Month()+time.Month(s.Months), 1, at.Hour(), at.Minute(), at.Second(), 0, time.UTC)
+	last := first.AddDate(0, 1, -1).Day()
+	return first.AddDate(0, 0, min(at.Day(), last)-1+s.Days)
+}
 
 // clip bounds what of a user's text is quoted back.
 func clip(text string) string {

@@ -130,7 +130,7 @@ func (c *checker) signings() {
 			terms = append(terms, d.terms)
 		}
 	}
-	for _, conflict := range contract.Conflicts(terms) {
+	for _, conflict := range contract.Conflicts(terms, nil) {
 		if strings.HasPrefix(conflict.Reason, "exclusiv") {
 			c.fail("contracts", conflict.First.String(), "%s and %s cannot both be kept: %s", conflict.First, conflict.Second, conflict.Reason)
 		}
