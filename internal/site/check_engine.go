@@ -2,8 +2,10 @@ package site
 
 import (
 	"fmt"
+	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -82,6 +84,55 @@ func (r rules) slurm(s *Slurm) {
 	if limit := time.Duration(s.Limit); limit > 0 && limit < time.Minute {
 		r.fault(at+"time_limit", "found %s; Slurm counts in minutes", limit)
 	}
+	if s.REST != nil {
+		r.rest(at+"rest.", s)
+	}
+}
+
+// versionForm is a version of slurmrestd's interface.
+var versionForm = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+$`)
+
+func (r rules) rest(at string, s *Slurm) {
+	rest := s.REST
+	if message := restFault(rest.URL); rest.URL != "" && message != "" {
+		r.fault(at+"url", "%s", message)
+	}
+	r.matches(at+"version", rest.Version, versionForm, "a version is needed, such as v0.0.38")
+	r.matches(at+"user", rest.User, wordForm, wordHelp)
+	for _, unused := range []struct{ field, value string }{{"bin", s.Bin}, {"config", s.Config}} {
+		if unused.value != "" {
+			r.fault("slurm."+unused.field, "it is about Slurm's commands; slurm.rest asks slurmrestd")
+		}
+	}
+	token := rest.Token
+	switch {
+	case token == nil:
+	case (token.File == "") == (token.Env == ""):
+		r.fault(at+"token", "either file or env is needed; never the token itself")
+	case token.File != "" && !path.IsAbs(token.File): // what was found may be a token: it is not shown
+		r.fault(at+"token.file", "an absolute path is needed; never the token itself")
+	case token.Env != "" && !envForm.MatchString(token.Env):
+		r.fault(at+"token.env", "the name of a variable is needed; never the token itself")
+	case token.Env != "" && s.SSH != "":
+		r.fault(at+"token.env", "slurmrestd is asked from the login node, which has no such variable; give file")
+	}
+}
+
+// restFault says what is wrong with the address of a slurmrestd, or "".
+func restFault(address string) string {
+	u, err := url.Parse(address)
+	const help = "a URL is needed, such as http://127.0.0.1:6820 or unix:///run/slurmrestd.socket"
+	switch {
+	case err != nil || !slices.Contains([]string{"http", "https", "unix"}, u.Scheme):
+		return fmt.Sprintf("found %q; %s", clip(address), help)
+	case u.User != nil:
+		return "the URL holds a user or password; give user and token"
+	case u.Scheme == "unix" && (u.Host != "" || !path.IsAbs(u.Path) || u.RawQuery != ""), u.Scheme != "unix" && u.Host == "":
+		return fmt.Sprintf("found %q; %s", clip(address), help)
+	case u.Scheme != "unix" && (strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != ""):
+		return fmt.Sprintf("found %q; a host and port alone are needed: the rest is slurmrestd's", clip(address))
+	}
+	return ""
 }
 
 // named is matches for an entry of a list, which must not be empty.

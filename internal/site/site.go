@@ -111,6 +111,21 @@ type Slurm struct {
 	Limit   units.Duration `json:"time_limit,omitempty" jsonschema_description:"Of each job, after which the run goes on in a next one. Default: the partition's."`
 	Bin     string         `json:"bin,omitempty" jsonschema_description:"Directory of sbatch and the others. Default: as on PATH."`
 	Config  string         `json:"config,omitempty" jsonschema_description:"SLURM_CONF for the commands. Default: as installed."`
+	REST    *SlurmREST     `json:"rest,omitempty" jsonschema_description:"slurmrestd, which is asked in place of Slurm's commands; with ssh, from the login node."`
+}
+
+// SlurmREST is how to reach a cluster's slurmrestd.
+type SlurmREST struct {
+	URL     string     `json:"url" jsonschema:"required" jsonschema_description:"Such as https://slurm.example.com, http://127.0.0.1:6820 or unix:///run/slurmrestd.socket."`
+	Version string     `json:"version,omitempty" jsonschema_description:"Of its interface, such as v0.0.38. Default: the newest that it offers and yard knows."`
+	User    string     `json:"user,omitempty" jsonschema_description:"Whose jobs they are. Default: whom the token names."`
+	Token   *FromPlace `json:"token,omitempty" jsonschema_description:"Where the JSON web token of scontrol token is; never the token. A socket may need none."`
+}
+
+// FromPlace names the place of a secret: a file, or a variable of the control plane.
+type FromPlace struct {
+	File string `json:"file,omitempty" jsonschema_description:"Absolute, read for every call, so that another may take its place; with ssh, on the login node."`
+	Env  string `json:"env,omitempty" jsonschema_description:"A variable of the control plane's environment."`
 }
 
 // Pool is a pool that the file declares.

@@ -2,15 +2,11 @@ package slurm
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/switchyard-ai/switchyard/internal/fault"
 )
 
 // Used is what Slurm's accounting says that a gang of this site used. Its node
@@ -40,29 +36,16 @@ func (u Used) NodeTime(now time.Time) time.Duration {
 // Used asks sacct what the gangs of this site have used since the time, by its
 // own clock. It is fault.NotFound where the cluster keeps no accounting.
 func (e *Engine) Used(ctx context.Context, since time.Time) ([]Used, error) {
-	out, err := e.slurm.call(ctx, "", "sacct", "--noheader", "--parsable2", "--allocations", "--duplicates",
-		fmt.Sprintf("--starttime=uts%d", max(since.Unix(), 1)), "--format=JobIDRaw,State,Start,End,NNodes,WorkDir")
+	jobs, err := e.slurm.accounted(ctx, past{since: since})
 	if err != nil {
-		if strings.Contains(err.Error(), "accounting storage is disabled") {
-			err = fault.Wrap(fault.NotFound, err, "site "+e.site.Name)
-		}
 		return nil, err
 	}
 	gangs := filepath.Join(e.shared(), "gangs") + string(filepath.Separator)
 	var used []Used
-	for line := range strings.Lines(out) {
-		f := strings.SplitN(strings.TrimSuffix(line, "\n"), "|", 6)
-		if len(f) != 6 {
-			continue
+	for _, j := range jobs {
+		if key, ours := strings.CutPrefix(j.Dir, gangs); ours && !j.Start.IsZero() && j.Count > 0 {
+			used = append(used, Used{Key: key, Job: j.ID, State: j.State, Start: j.Start, End: j.End, Nodes: j.Count})
 		}
-		key, ours := strings.CutPrefix(f[5], gangs)
-		start := seconds(f[2])
-		if !ours || start.IsZero() {
-			continue
-		}
-		state, _, _ := strings.Cut(f[1], " ") // "CANCELLED by 1000"
-		nodes, _ := strconv.Atoi(f[4])
-		used = append(used, Used{Key: key, Job: f[0], State: state, Start: start, End: seconds(f[3]), Nodes: nodes})
 	}
 	return used, nil
 }

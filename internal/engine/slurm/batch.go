@@ -138,7 +138,7 @@ func watchSteps(said io.Reader, dir gangDir, a accepted) {
 		fmt.Fprintln(os.Stderr, line)
 		if dir.keeperDied(line) {
 			_, _ = once(dir.file(endingFile), marshal(endingRecord{
-				Cause: causeFailed, Node: nodesOf(a.Gang), Code: codeKilled, Grace: graceOf(a.Gang),
+				Cause: causeFailed, Node: nodesOf(a.Gang), Code: keeperCode(line), Grace: graceOf(a.Gang),
 				Reason: "the keeper of a node died: " + strings.TrimPrefix(line, "srun: error: "),
 			}))
 		}
@@ -168,6 +168,15 @@ func (d gangDir) keeperDied(line string) bool {
 		report, _, _ := agent.ReadReport(d.node(node))
 		return report.Ended.IsZero()
 	})
+}
+
+// keeperCode is how a keeper died, as srun says it. One that SIGTERM ends had no
+// time yet to take it for a request: the job was just then taken away.
+func keeperCode(line string) int {
+	if strings.HasSuffix(strings.TrimSpace(line), ": Terminated") {
+		return codeTermed
+	}
+	return codeKilled
 }
 
 // RunNode keeps the ranks of one node of the job to their end, and returns the

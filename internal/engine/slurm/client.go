@@ -19,6 +19,14 @@ import (
 // controller that is away waits for minutes by itself.
 const callBound = 30 * time.Second
 
+const (
+	// outputBound is how much of an answer is read: some 500 bytes for each of
+	// 100,000 jobs.
+	outputBound = 64 << 20
+	// complaintBound is how much is read of what a command complains of.
+	complaintBound = 64 << 10
+)
+
 // Runner runs one of Slurm's commands with the input, and returns its two outputs.
 type Runner func(ctx context.Context, input, name string, args ...string) (out, errs string, err error)
 
@@ -36,12 +44,32 @@ func System(bin, config string) Runner {
 		cmd.Env = environ
 		cmd.Stdin = strings.NewReader(input)
 		cmd.WaitDelay = time.Second
-		var out, errs bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &errs
+		out, errs := &clipped{most: outputBound}, &clipped{most: complaintBound}
+		cmd.Stdout, cmd.Stderr = out, errs
+		whollyKilled(cmd) // a site may have wrappers around Slurm's commands
 		err := cmd.Run()
+		if out.cut {
+			err = fault.Newf(fault.Transient, "more than %d MiB were answered", outputBound>>20)
+		}
 		return out.String(), errs.String(), err
 	}
 }
+
+// clipped keeps the first bytes of what is written to it.
+type clipped struct {
+	kept bytes.Buffer // not embedded: it would be read into, past Write
+	most int
+	cut  bool
+}
+
+func (c *clipped) Write(data []byte) (int, error) {
+	room := min(c.most-c.kept.Len(), len(data))
+	c.cut = c.cut || room < len(data)
+	c.kept.Write(data[:room])
+	return len(data), nil
+}
+
+func (c *clipped) String() string { return c.kept.String() }
 
 // jobEnviron is the environment that a job gets from whoever submits it, less
 // what is yard's own and what a job around yard has set.
@@ -54,7 +82,7 @@ func jobEnviron(environ []string) []string {
 	return kept
 }
 
-// client is Slurm's commands, each call bounded.
+// client is Slurm's commands, each call bounded. See controller.
 type client struct {
 	run   Runner
 	bound time.Duration
@@ -74,6 +102,8 @@ func (c client) call(ctx context.Context, input, name string, args ...string) (s
 		return "", fault.Newf(fault.Transient, "%s did not answer in %v", name, c.bound)
 	case errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist):
 		return "", fault.Wrap(fault.Transient, err, "Slurm's "+name+" is not there")
+	case fault.Is(err, fault.Transient):
+		return "", fault.Wrap(fault.Transient, err, name)
 	}
 	said := plain(errs)
 	if said == "" {

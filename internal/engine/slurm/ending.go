@@ -113,7 +113,7 @@ func (s ending) explain(status *engine.Status) {
 		status.Reason = first.Reason
 	case s.job.State == "OUT_OF_MEMORY":
 		status.ExitCode, status.Reason = codeKilled, "killed: out of memory"
-	case s.hasCause && s.cause.Cause == causeFailed:
+	case s.hasCause && s.cause.Cause == causeFailed && (s.job.State != "CANCELLED" || s.cause.Code != codeTermed):
 		status.ExitCode, status.Rank, status.Reason = cmp.Or(s.cause.Code, 1), s.cause.Rank, s.cause.Reason
 	case s.job.ID == "":
 		status.Lost, status.ExitCode = true, codeKilled
@@ -180,10 +180,11 @@ func (s ending) taken() string {
 		return ""
 	}
 	// A job that is preempted with a grace, and leaves in time, has ended well
-	// as far as Slurm is concerned: its agents know that they were told to.
+	// as far as Slurm is concerned: its agents know that they were told to. One
+	// that slurmrestd submitted is warned of its limit likewise.
 	told := slices.ContainsFunc(s.reports, func(r agent.Report) bool { return r.Stopped })
 	if told && s.job.State != "CANCELLED" && s.job.ID != "" {
-		return "Slurm told it to leave: another job takes its nodes, or they are drained"
+		return "Slurm told it to leave: another job takes its nodes, they are drained, or its time limit is near"
 	}
 	return ""
 }

@@ -12,6 +12,7 @@ func (e *Engine) TestOnly(ctx context.Context, gang engine.Gang) (string, error)
 	a := accepted{Gang: gang, Notice: e.notice(gang), Self: e.self}
 	bounded, cancel := context.WithTimeout(ctx, callBound)
 	defer cancel()
-	_, said, err := e.slurm.run(bounded, batchScript(a.Self, dir), "sbatch", append([]string{"--test-only"}, e.batchArgs(dir, a)...)...)
+	o := e.order(dir, a)
+	_, said, err := e.slurm.(client).run(bounded, o.script, "sbatch", append([]string{"--test-only"}, o.args()...)...)
 	return said, err
 }

@@ -79,7 +79,7 @@ func (e *Engine) jobOf(ctx context.Context, dir gangDir) (job, error) {
 		}
 		since = time.Now() // the answer may be from before the submission
 	}
-	jobs, err := e.accounted(ctx, ids)
+	jobs, err := e.recorded(ctx, ids)
 	if err != nil {
 		return job{}, err
 	}
@@ -110,7 +110,7 @@ func (e *Engine) cancelOthers(ctx context.Context, jobs []job, than job) error {
 	if len(others) == 0 {
 		return nil
 	}
-	return e.cancel(ctx, true, others...)
+	return e.slurm.cancel(ctx, true, others...)
 }
 
 // waits tells of a gang whose job has no nodes yet. A stop, or a reason that
@@ -121,7 +121,7 @@ func (e *Engine) waits(ctx context.Context, dir gangDir, a accepted, j job) (eng
 	if !dir.has(stopFile) && !hopeless {
 		return status, nil
 	}
-	if err := e.cancel(ctx, true, j.ID); err != nil {
+	if err := e.slurm.cancel(ctx, true, j.ID); err != nil {
 		return status, err
 	}
 	again, err := e.jobsOf(ctx, dir, time.Now())
@@ -209,7 +209,7 @@ func (e *Engine) enforceStop(ctx context.Context, dir gangDir, j job) error {
 	if found, err := whole.ReadJSON(dir.file(stopFile), &stop); !found || err != nil || time.Since(stop.At) < stop.Grace+stopMargin {
 		return nil
 	}
-	return e.cancel(ctx, false, j.ID)
+	return e.slurm.cancel(ctx, false, j.ID)
 }
 
 // settle records how the gang ended.
@@ -254,22 +254,17 @@ func (d gangDir) record(status engine.Status) (engine.Status, error) {
 	return recorded, err
 }
 
-// downNodes are those of a list that Slurm holds for down, or gives no more jobs.
+// downNodes are those of a list that are down, or get no more jobs.
 func (e *Engine) downNodes(ctx context.Context, list string) ([]string, error) {
 	if list == "" {
 		return nil, nil
 	}
-	out, err := e.slurm.call(ctx, "", "sinfo", "--noheader", "--Node", "--nodes="+list, "--format=%N %T")
-	if err != nil {
-		return nil, err
-	}
+	nodes, err := e.slurm.nodes(ctx, list)
 	var down []string
-	for line := range strings.Lines(out) {
-		name, state, _ := strings.Cut(strings.TrimSpace(line), " ")
-		bad := strings.HasSuffix(state, "*") || slices.ContainsFunc([]string{"down", "fail", "drain"}, func(is string) bool { return strings.HasPrefix(state, is) })
-		if bad && !slices.Contains(down, name) {
-			down = append(down, name)
+	for _, n := range nodes {
+		if !n.up {
+			down = append(down, n.name)
 		}
 	}
-	return down, nil
+	return down, err
 }

@@ -35,11 +35,10 @@ type gres struct {
 // the nodes that Slurm has for them now; where it declares none, one for each
 // partition and kind of accelerator.
 func (e *Engine) Pools(ctx context.Context) ([]fleet.Pool, error) {
-	out, err := e.slurm.call(ctx, "", "scontrol", "--oneliner", "show", "node")
+	nodes, err := e.slurm.nodes(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	nodes := parseNodes(out)
 	declared := e.site.Pools
 	if len(declared) == 0 {
 		declared = discovered(nodes)

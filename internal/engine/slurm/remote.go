@@ -1,7 +1,6 @@
 package slurm
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -64,9 +63,13 @@ var (
 	_ engine.Dumper = (*Remote)(nil)
 )
 
-// SSH is the system's ssh client, for a login node. It never asks for anything.
+// SSH is the system's ssh client, for a login node. It never asks for anything,
+// and shares no connection with others: whether one that is shared is alive would
+// not be ours to watch, and to kill it would not be ours to do.
 func SSH(of site.Slurm) []string {
-	words := []string{"ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"}
+	words := []string{
+		"ssh", "-T", "-o", "BatchMode=yes", "-o", "ControlPath=none", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3",
+	}
 	if of.SSHPort > 0 {
 		words = append(words, "-p", strconv.Itoa(of.SSHPort))
 	}
@@ -312,7 +315,16 @@ func (r *Remote) there(ctx context.Context, words ...string) *exec.Cmd {
 	}
 	cmd := exec.CommandContext(ctx, r.shell[0], append(r.shell[1:len(r.shell):len(r.shell)], strings.Join(quoted, " "))...)
 	cmd.WaitDelay = time.Second
+	whollyKilled(cmd) // ssh may have begun a proxy
 	return cmd
+}
+
+// said is all that a command on the other machine wrote, as far as it is passed on.
+func said(cmd *exec.Cmd) (string, error) {
+	out := &clipped{most: complaintBound}
+	cmd.Stdout, cmd.Stderr = out, out
+	err := cmd.Run()
+	return strings.TrimSpace(out.String()), err
 }
 
 // put copies this program to the other machine, whole or not at all.
@@ -327,19 +339,19 @@ func (r *Remote) put(ctx context.Context, program string) error {
 	defer func() { _ = file.Close() }()
 	cmd := r.there(ctx, "sh", "-c", `mkdir -p "${1%/*}" && t=$(mktemp "$1.XXXXXX") && cat > "$t" && chmod 755 "$t" && mv "$t" "$1"`, "put", program)
 	cmd.Stdin = file
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fault.Newf(fault.Transient, "copying yard to %s: %v: %s", r.where(), err, bytes.TrimSpace(out))
+	if text, err := said(cmd); err != nil {
+		return fault.Newf(fault.Transient, "copying yard to %s: %v: %s", r.where(), err, clipText(text))
 	}
 	return nil
 }
 
 // sameKind fails where this program cannot run there.
 func (r *Remote) sameKind(ctx context.Context) error {
-	out, err := r.there(ctx, "uname", "-sm").CombinedOutput()
+	text, err := said(r.there(ctx, "uname", "-sm"))
 	if err != nil {
-		return fault.Newf(fault.Transient, "reaching %s: %v: %s", r.where(), err, bytes.TrimSpace(out))
+		return fault.Newf(fault.Transient, "reaching %s: %v: %s", r.where(), err, clipText(text))
 	}
-	kind := strings.ToLower(strings.TrimSpace(string(out)))
+	kind := strings.ToLower(clipText(text))
 	own := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
 	if kind != runtime.GOOS+" "+own {
 		return fault.Newf(fault.Invalid, "%s is %s and this yard is %s/%s: run the control plane on a machine like it", r.where(), kind, runtime.GOOS, runtime.GOARCH)
@@ -364,8 +376,8 @@ type connection struct {
 func (r *Remote) dial(ctx context.Context, program string) (*connection, error) {
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	cmd := r.there(life, append(append([]string{program}, r.self[1:]...), "serve")...)
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	complaint := &clipped{most: complaintBound}
+	cmd.Stderr = complaint
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		stop()
@@ -380,7 +392,7 @@ func (r *Remote) dial(ctx context.Context, program string) (*connection, error) 
 		return nil, fault.Wrap(fault.Transient, err, "reaching "+r.where())
 	}
 	conn := &connection{cmd: cmd, stop: stop, ended: make(chan struct{}), to: json.NewEncoder(in), waiting: map[uint64]chan response{}}
-	go conn.read(out, &said)
+	go conn.read(out, complaint)
 	err = conn.to.Encode(r.site)
 	if err == nil { // a first question tells whether anyone is there
 		var first chan response
@@ -427,11 +439,13 @@ func (c *connection) send(q request) (chan response, error) {
 }
 
 // read hands answers to those who wait for them, until the program ends.
-func (c *connection) read(out io.Reader, said *bytes.Buffer) {
+func (c *connection) read(out io.Reader, complaint *clipped) {
 	defer close(c.ended)
-	answers := json.NewDecoder(out)
+	from := &rationed{reader: out}
+	answers := json.NewDecoder(from)
 	for {
 		var answer response
+		from.left = outputBound // for each answer
 		if err := answers.Decode(&answer); err != nil {
 			break
 		}
@@ -446,10 +460,25 @@ func (c *connection) read(out io.Reader, said *bytes.Buffer) {
 	err := c.cmd.Wait()
 	late.Stop()
 	c.stop()
-	if text := strings.TrimSpace(said.String()); text != "" && err != nil {
+	if text := strings.TrimSpace(complaint.String()); text != "" && err != nil {
 		err = fmt.Errorf("%w: %s", err, clipText(text))
 	}
 	c.fail(cmp.Or(err, io.ErrUnexpectedEOF))
+}
+
+// rationed ends when more is read than is left.
+type rationed struct {
+	reader io.Reader
+	left   int
+}
+
+func (r *rationed) Read(into []byte) (int, error) {
+	if r.left <= 0 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := r.reader.Read(into[:min(len(into), r.left)])
+	r.left -= n
+	return n, err
 }
 
 // fail ends the connection; the first failure counts.

@@ -31,7 +31,7 @@ type Engine struct {
 	site  site.Site
 	self  []string // this program, and what makes it serve this package
 	key   *regexp.Regexp
-	slurm client
+	slurm controller
 	queue *queue
 	names *program
 	paces *paces
@@ -42,14 +42,23 @@ var (
 	_ engine.Dumper = (*Engine)(nil)
 )
 
-// New returns the engine of a Slurm site. The command self, followed by "batch"
-// or "node" and a gang's folder, must call RunBatch or RunNode; its program is
-// copied into the shared directory.
+// New returns the engine of a Slurm site, which asks Slurm through slurmrestd
+// where the site says so, else by running its commands. The command self, followed
+// by "batch" or "node" and a gang's folder, must call RunBatch or RunNode; its
+// program is copied into the shared directory.
 func New(of site.Site, self []string, run Runner) *Engine {
 	return &Engine{
 		site: of, self: self, key: regexp.MustCompile(keyPattern),
-		slurm: client{run, callBound}, queue: &queue{}, names: &program{}, paces: &paces{},
+		slurm: reach(of, run), queue: &queue{}, names: &program{}, paces: &paces{},
 	}
+}
+
+// reach is how Slurm is asked on this machine.
+func reach(of site.Site, run Runner) controller {
+	if of.Slurm.REST != nil {
+		return newREST(*of.Slurm)
+	}
+	return client{run, callBound}
 }
 
 func (e *Engine) shared() string { return filepath.Clean(e.site.Slurm.Dir) }
@@ -244,7 +253,7 @@ func (e *Engine) stop(ctx context.Context, key string, stop stopRecord) error {
 		return err
 	}
 	if ids := unclaimed(jobs); len(ids) > 0 {
-		return e.cancel(ctx, true, ids...)
+		return e.slurm.cancel(ctx, true, ids...)
 	}
 	return nil
 }

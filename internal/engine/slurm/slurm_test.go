@@ -4,6 +4,7 @@ package slurm_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -118,6 +119,22 @@ type labSite struct {
 }
 
 func (s labSite) Open(*testing.T) engine.Engine { return open(s.lab, s.dir) }
+
+// Delete implements enginetest.Deletion: somebody cancels the job.
+func (s labSite) Delete(t *testing.T, key string) {
+	t.Helper()
+	var job struct{ ID string }
+	data, err := os.ReadFile(filepath.Join(s.dir, "gangs", key, "job"))
+	if err == nil {
+		err = json.Unmarshal(data, &job)
+	}
+	if err == nil {
+		_, err = s.lab.Call(t.Context(), "scancel", job.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 func TestConformance(t *testing.T) {
 	lab := lab(t)

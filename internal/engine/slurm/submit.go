@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -137,7 +136,7 @@ func (e *Engine) submitLeased(ctx context.Context, key string, dir gangDir) erro
 	if i := slices.IndexFunc(jobs, func(j job) bool { return !j.ended() }); i >= 0 {
 		return dir.recordJob(jobs[i].ID, key)
 	}
-	id, err := e.submit(ctx, dir, a)
+	id, err := e.slurm.submit(ctx, e.order(dir, a))
 	if fault.Is(err, fault.Invalid) {
 		if len(a.Gang.Avoid) > 0 && strings.Contains(err.Error(), "node configuration is not available") {
 			return fault.Newf(fault.NoCapacity, "%v without %s, which the run avoids", err, strings.Join(a.Gang.Avoid, ", "))
@@ -151,7 +150,7 @@ func (e *Engine) submitLeased(ctx context.Context, key string, dir gangDir) erro
 	err = dir.recordJob(id, key)
 	crashAt("start:recorded")
 	if err == nil && dir.has(stopFile) { // asked meanwhile; whoever asked saw no job
-		err = e.cancel(ctx, true, id)
+		err = e.slurm.cancel(ctx, true, id)
 	}
 	return err
 }
@@ -169,19 +168,6 @@ func (d gangDir) recordJob(id, name string) error {
 	return storageFault(whole.WriteJSON(d.file(jobFile), jobRecord{id, name}, whole.Durable), "recording the job")
 }
 
-// submit hands the gang to Slurm and returns the job's number.
-func (e *Engine) submit(ctx context.Context, dir gangDir, a accepted) (string, error) {
-	out, err := e.slurm.call(ctx, batchScript(a.Self, dir), "sbatch", e.batchArgs(dir, a)...)
-	if err != nil {
-		return "", err
-	}
-	id, _, _ := strings.Cut(strings.TrimSpace(out), ";") // ";CLUSTER" follows in federations
-	if _, err := strconv.Atoi(id); err != nil {
-		return "", fault.Newf(fault.Transient, "sbatch answered %q; want the number of a job", out)
-	}
-	return id, nil
-}
-
 // batchScript runs on the first node of the job.
 func batchScript(self []string, dir gangDir) string {
 	words := append(slices.Clone(self), "batch", string(dir))
@@ -193,41 +179,22 @@ func batchScript(self []string, dir gangDir) string {
 
 func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
-// batchArgs are the options of sbatch for the gang.
-func (e *Engine) batchArgs(dir gangDir, a accepted) []string {
+// order is the gang's job.
+func (e *Engine) order(dir gangDir, a accepted) order {
 	gang, pool := a.Gang, e.pool(a.Gang.Pool)
-	args := []string{
-		"--parsable", "--job-name=" + gang.Key, "--dependency=singleton", "--no-requeue", "--export=ALL",
-		"--chdir=" + string(dir), "--output=" + dir.file(logFile), "--open-mode=append", "--comment=yard run " + gang.Run,
-		"--nodes=" + strconv.Itoa(nodesOf(gang)), "--ntasks-per-node=1",
-		fmt.Sprintf("--signal=B:TERM@%d", int(a.Notice.Seconds())),
-	}
-	add := func(option, value string) {
-		if value != "" {
-			args = append(args, "--"+option+"="+value)
-		}
-	}
-	add("account", e.site.Slurm.Account)
-	add("qos", e.site.Slurm.QOS)
-	add("partition", pool.Partition)
-	add("constraint", pool.Constraint)
-	add("gres", gresOf(pool.GRES, gang.Chips))
-	add("exclude", strings.Join(gang.Avoid, ","))
-	if gang.Cores > 0 {
-		add("cpus-per-task", strconv.Itoa(gang.Cores))
-	} else {
-		args = append(args, "--exclusive")
-	}
-	if gang.Memory > 0 {
-		add("mem", strconv.FormatInt((gang.Memory+1<<20-1)>>20, 10)+"M")
+	o := order{
+		name: gang.Key, script: batchScript(a.Self, dir), dir: string(dir), log: dir.file(logFile), comment: "yard run " + gang.Run,
+		account: e.site.Slurm.Account, qos: e.site.Slurm.QOS,
+		partition: pool.Partition, constraint: pool.Constraint, gres: gresOf(pool.GRES, gang.Chips), avoid: strings.Join(gang.Avoid, ","),
+		nodes: nodesOf(gang), cores: gang.Cores, memory: (gang.Memory + 1<<20 - 1) >> 20, notice: a.Notice,
 	}
 	if limit := e.limit(gang); limit > 0 {
-		add("time", strconv.Itoa(int((limit+time.Minute-1)/time.Minute)))
+		o.limit = int((limit + time.Minute - 1) / time.Minute)
 	}
 	if gang.Priority < 0 { // only operators may raise theirs
-		add("nice", strconv.Itoa(-gang.Priority))
+		o.nice = -gang.Priority
 	}
-	return args
+	return o
 }
 
 func (e *Engine) limit(gang engine.Gang) time.Duration {

@@ -66,6 +66,7 @@ func (l *Lab) slurmConf() string {
 	line("SlurmdUser=root")
 	line("AuthType=auth/munge")
 	line("AuthInfo=socket=%s", l.path("munge.sock"))
+	l.jwtConf(line)
 	line("StateSaveLocation=%s", l.path("state"))
 	line("SlurmctldPidFile=%s", l.path("slurmctld.pid"))
 	line("SlurmctldLogFile=%s", l.path("slurmctld.log"))
@@ -117,7 +118,9 @@ func (l *Lab) gresConf() string {
 }
 
 func (l *Lab) slurmdbdConf() string {
-	return fmt.Sprintf(`AuthType=auth/munge
+	var b strings.Builder
+	l.jwtConf(func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) })
+	return b.String() + fmt.Sprintf(`AuthType=auth/munge
 AuthInfo=socket=%[1]s
 DbdHost=%[2]s
 DbdAddr=127.0.0.1
@@ -151,7 +154,7 @@ func (l *Lab) files() error {
 		key[i] = byte(i) // a secret of nobody: the lab listens on this machine alone
 	}
 	for name, content := range map[string]string{
-		"slurm.conf": l.slurmConf(), "gres.conf": l.gresConf(), "slurmdbd.conf": l.slurmdbdConf(), "munge.key": string(key),
+		"slurm.conf": l.slurmConf(), "gres.conf": l.gresConf(), "slurmdbd.conf": l.slurmdbdConf(), "munge.key": string(key), "jwt.key": string(key),
 	} {
 		if err := os.WriteFile(l.path(name), []byte(content), 0o600); err != nil {
 			return err

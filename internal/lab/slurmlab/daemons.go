@@ -30,10 +30,10 @@ type daemon struct {
 
 // start runs a daemon for as long as this process lives.
 func (l *Lab) start(name, program string, args ...string) error {
-	return l.startWith(nil, name, program, args...)
+	return l.startWith(nil, withParent(), name, program, args...)
 }
 
-func (l *Lab) startWith(environ []string, name, program string, args ...string) error {
+func (l *Lab) startWith(environ []string, as *syscall.SysProcAttr, name, program string, args ...string) error {
 	log, err := os.OpenFile(l.path(name+".out"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (l *Lab) startWith(environ []string, name, program string, args ...string) 
 	cmd := exec.Command(findProgram(program), args...)
 	cmd.Env = append(append(l.Env(), markVariable+"="+l.Dir, "HOME="+l.path("home")), environ...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, l.Dir
-	cmd.SysProcAttr = withParent()
+	cmd.SysProcAttr = as
 	d := &daemon{ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
@@ -202,7 +202,7 @@ func (l *Lab) startNodes(ctx context.Context) error {
 
 // StartNode starts a node's slurmd.
 func (l *Lab) StartNode(node string) error {
-	return l.startWith([]string{nodeVariable + "=" + node}, "slurmd-"+node, "slurmd", "-D", "-N", node, "-f", l.path("slurm.conf"))
+	return l.startWith([]string{nodeVariable + "=" + node}, withParent(), "slurmd-"+node, "slurmd", "-D", "-N", node, "-f", l.path("slurm.conf"))
 }
 
 // KillNode kills a node's slurmd and all that runs under it, as a power cut would.

@@ -11,3 +11,10 @@ func makeDevice(path string, major, minor int) error {
 func withParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
+
+// asUser is withParent, for a daemon that runs as another user.
+func asUser(id uint32) *syscall.SysProcAttr {
+	attributes := withParent()
+	attributes.Credential = &syscall.Credential{Uid: id, Gid: id}
+	return attributes
+}

@@ -10,3 +10,5 @@ import (
 func makeDevice(string, int, int) error { return errors.ErrUnsupported }
 
 func withParent() *syscall.SysProcAttr { return nil }
+
+func asUser(uint32) *syscall.SysProcAttr { return nil }

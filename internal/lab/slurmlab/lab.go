@@ -63,6 +63,7 @@ type Lab struct {
 
 	host    string
 	ports   ports
+	rest    REST
 	daemons map[string]*daemon
 }
 
@@ -153,7 +154,7 @@ func (l *Lab) Stop() error {
 		_, _ = l.Call(ctx, "scancel", "--user=root")
 	}
 	var errs []error
-	for _, name := range append(l.nodeDaemons(), "slurmctld", "slurmdbd", "mariadbd", "munged") {
+	for _, name := range append(l.nodeDaemons(), restDaemon, "slurmctld", "slurmdbd", "mariadbd", "munged") {
 		errs = append(errs, l.end(name))
 	}
 	errs = append(errs, l.killStrays(), os.RemoveAll(l.Dir))
