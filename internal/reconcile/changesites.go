@@ -93,7 +93,8 @@ func sameCluster(a, b *site.Site) bool {
 		return false
 	}
 	if a.Engine == site.SlurmEngine {
-		return a.Slurm.SSH == b.Slurm.SSH && a.Slurm.Dir == b.Slurm.Dir && a.Slurm.Config == b.Slurm.Config
+		return a.Slurm.SSH == b.Slurm.SSH && a.Slurm.Dir == b.Slurm.Dir && a.Slurm.Config == b.Slurm.Config &&
+			(a.Slurm.REST == nil || b.Slurm.REST == nil || a.Slurm.REST.URL == b.Slurm.REST.URL)
 	}
 	var x, y site.Kubernetes
 	if a.Kubernetes != nil {

@@ -40,6 +40,15 @@ slurm: {ssh: yard@login, dir: /shared/yard, time_limit: 2h}
 pools: [{name: gpu, partition: gpu, gres: "gpu:h100:8", constraint: "h100&ib", chip: h100}]
 `
 
+// rest begins a slurmrestd whose address is right.
+const rest = "rest: {url: 'http://127.0.0.1:6820', "
+
+const restCluster = `kind: Site
+name: lab
+engine: slurm
+slurm: {dir: /shared/yard, rest: {url: "unix:///run/slurmrestd.socket", version: v0.0.38, user: yard, token: {env: SLURM_JWT}}}
+`
+
 func TestParse(t *testing.T) {
 	s, err := Parse("s.yaml", []byte(cluster))
 	if err != nil {
@@ -52,8 +61,10 @@ func TestParse(t *testing.T) {
 	if want := time.Date(2026, 12, 1, 11, 30, 0, 0, time.UTC); !pool.Ends.Equal(want) || pool.Ends.Location() != time.UTC {
 		t.Errorf("ends %s, want %s", pool.Ends, want)
 	}
-	if _, err := Parse("s.yaml", []byte(slurmCluster)); err != nil {
-		t.Error(err)
+	for _, text := range []string{slurmCluster, restCluster} {
+		if _, err := Parse("s.yaml", []byte(text)); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -125,20 +136,33 @@ func TestFaults(t *testing.T) {
 			"max: 4|max: 4\n    nodes: 3":                                    "unknown field",
 		},
 		slurmCluster: {
-			"dir: /shared/yard|dir: shared":              "slurm.dir: found",
-			"dir: /shared/yard, |":                       "slurm.dir: the field is missing and needed",
-			"dir: /shared/yard|dir: /shared/../etc":      "without . and ..",
-			"dir: /shared/yard|dir: '/shared/$(x)'":      "a path without quotes",
-			"ssh: yard@login|ssh: -oProxyCommand=x":      "USER@HOST",
-			"time_limit: 2h|time_limit: 30s":             "counts in minutes",
-			"ssh: yard@login, |ssh_port: 22, ":           "ssh is not given",
-			"partition: gpu, |":                          "the partition is needed",
-			"gpu:h100:8|gpu h100":                        "such as gpu:h100:8",
-			"h100&ib|--wrap=x":                           "features as Slurm writes them",
-			"partition: gpu|partition: -x":               "partition: found",
-			"name: gpu, |name: gpu, labels: {a: b}, ":    "knows no labels",
-			"slurm: {|kubernetes: {}\nslurm: {":          "kubernetes: the site's engine is slurm",
-			"chip: h100}]\n|chip: h100}]\n---\n{a: b}\n": "a site has a file of its own",
+			"dir: /shared/yard|dir: shared":                               "slurm.dir: found",
+			"dir: /shared/yard, |":                                        "slurm.dir: the field is missing and needed",
+			"dir: /shared/yard|dir: /shared/../etc":                       "without . and ..",
+			"dir: /shared/yard|dir: '/shared/$(x)'":                       "a path without quotes",
+			"ssh: yard@login|ssh: -oProxyCommand=x":                       "USER@HOST",
+			"time_limit: 2h|time_limit: 30s":                              "counts in minutes",
+			"ssh: yard@login, |ssh_port: 22, ":                            "ssh is not given",
+			"time_limit: 2h|rest: {token: {env: T}}":                      "slurm.rest.url: the field is missing and needed",
+			"time_limit: 2h|rest: {url: slurm:6820}":                      "such as http://127.0.0.1:6820 or unix:///run/slurmrestd.socket",
+			"time_limit: 2h|rest: {url: unix://run/x}":                    `slurm.rest.url: found "unix://run/x"`,
+			"time_limit: 2h|rest: {url: 'http://a/b'}":                    "a host and port alone are needed",
+			"time_limit: 2h|rest: {url: 'http://u:p@a'}":                  "give user and token",
+			"time_limit: 2h|" + rest + "version: '38'}":                   "such as v0.0.38",
+			"time_limit: 2h|" + rest + "user: 'a b'}":                     "slurm.rest.user: found",
+			"time_limit: 2h|" + rest + "token: {}}":                       "slurm.rest.token: either file or env is needed",
+			"time_limit: 2h|" + rest + "token: {env: eyJ.eyJ.s}}":         "slurm.rest.token.env: the name of a variable is needed; never the token itself",
+			"time_limit: 2h|" + rest + "token: {file: eyJ.eyJ.s}}":        "slurm.rest.token.file: an absolute path is needed; never the token itself",
+			"time_limit: 2h|" + rest + "token: {env: T}}":                 "has no such variable; give file",
+			"time_limit: 2h|" + rest + "token: {file: /t}}, bin: /opt":    "slurm.bin: it is about Slurm's commands",
+			"time_limit: 2h|" + rest + "token: {file: /t}}, config: /etc": "slurm.config: it is about Slurm's commands",
+			"partition: gpu, |":                                           "the partition is needed",
+			"gpu:h100:8|gpu h100":                                         "such as gpu:h100:8",
+			"h100&ib|--wrap=x":                                            "features as Slurm writes them",
+			"partition: gpu|partition: -x":                                "partition: found",
+			"name: gpu, |name: gpu, labels: {a: b}, ":                     "knows no labels",
+			"slurm: {|kubernetes: {}\nslurm: {":                           "kubernetes: the site's engine is slurm",
+			"chip: h100}]\n|chip: h100}]\n---\n{a: b}\n":                  "a site has a file of its own",
 		},
 	} {
 		for change, want := range changes {
@@ -163,7 +187,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 }
 
 func TestASiteIsWrittenAsItIsRead(t *testing.T) {
-	for _, text := range []string{cluster, slurmCluster} {
+	for _, text := range []string{cluster, slurmCluster, restCluster} {
 		s, err := Parse("s.yaml", []byte(text))
 		if err != nil {
 			t.Fatal(err)
