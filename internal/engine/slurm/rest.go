@@ -29,7 +29,7 @@ import (
 const restBound = 1 << 30
 
 // restVersions are the versions of slurmrestd's interface that rest speaks, the
-// newest first. Slurm 22.05 to 23.11 offer it.
+// newest first. Slurm 22.05 brought v0.0.38; what came after it has other shapes.
 func restVersions() []string { return []string{"v0.0.38"} }
 
 // rest is a cluster's slurmrestd. See controller. What it cannot tell is what the
