@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -252,8 +253,17 @@ func TestTwoRanksEndWhereOneDoes(t *testing.T) {
 	if x, y := *a[len(a)-1].EvalLoss, *b[len(b)-1].EvalLoss; math.Abs(x-y) > 1e-4 {
 		t.Fatalf("held-out loss %g in one rank, %g in two", x, y)
 	}
-	if outs[1] != "" {
-		t.Fatalf("rank 1 printed %q", outs[1])
+	paces := reports(t, outs[1])
+	if strings.Count(outs[1], "\n") != len(paces) {
+		t.Fatalf("rank 1 printed more than reports: %q", outs[1])
+	}
+	for _, p := range slices.Concat(b[:len(b)-1], paces) {
+		if p.Step == 0 || p.ComputeSeconds <= 0 || p.ComputeSeconds > 60 {
+			t.Errorf("report %+v: want a step and the seconds of its own work", p)
+		}
+	}
+	if last := paces[len(paces)-1]; last.Step != b[len(b)-1].Step || last.Loss != 0 {
+		t.Errorf("rank 1 ended with %+v; want its pace at the last step, and rank 0 to speak for the run", last)
 	}
 }
 

@@ -17,30 +17,41 @@ type progress struct {
 	Tokens          int64    `json:"tokens"`
 	TokensPerSecond float64  `json:"tokens_per_second"`
 	CheckpointStep  int      `json:"checkpoint_step"`
+	ComputeSeconds  float64  `json:"compute_seconds,omitempty"` // of a step, this rank's own work
 	EvalLoss        *float64 `json:"eval_loss,omitempty"`
 	BaselineLoss    *float64 `json:"baseline_loss,omitempty"`
+}
+
+// pace is what the ranks besides the first report: enough to find the one that all wait for.
+type pace struct {
+	Step           int     `json:"step"`
+	ComputeSeconds float64 `json:"compute_seconds"`
 }
 
 // reportEvery is the least time between two reports.
 const reportEvery = 500 * time.Millisecond
 
-// reporter prints progress, at most every reportEvery besides the first and the last step.
+// reporter prints progress, at most every reportEvery besides the first and the last step; of ranks besides the first their
+// pace alone.
 type reporter struct {
 	out           io.Writer
+	first         bool // of the ranks
 	steps         int
 	tokensPerStep int64
 	began, last   time.Time
-	done, since   int     // steps of this process, and since the last report
-	sum           float64 // of the losses since the last report
+	done, since   int           // steps of this process, and since the last report
+	sum           float64       // of the losses since the last report
+	own           time.Duration // this process's own work up to the last report
 	latest        progress
 }
 
-func newReporter(out io.Writer, steps int, tokensPerStep int64) *reporter {
-	return &reporter{out: out, steps: steps, tokensPerStep: tokensPerStep, began: time.Now()}
+func newReporter(out io.Writer, first bool, steps int, tokensPerStep int64) *reporter {
+	return &reporter{out: out, first: first, steps: steps, tokensPerStep: tokensPerStep, began: time.Now()}
 }
 
-// step takes note of a step; final makes sure that it is reported. What is reported is the mean loss since the last report.
-func (r *reporter) step(step int, loss float64, saved int, final bool) {
+// step takes note of a step; final makes sure that it is reported. What is reported is the mean since the last report, of the
+// loss and of the work, of which own is the sum up to now.
+func (r *reporter) step(step int, loss float64, own time.Duration, saved int, final bool) {
 	r.done++
 	r.since++
 	r.sum += loss
@@ -48,9 +59,15 @@ func (r *reporter) step(step int, loss float64, saved int, final bool) {
 	if r.done > 1 && step < r.steps && !final && now.Sub(r.last) < reportEvery {
 		return
 	}
+	compute := ((own - r.own) / time.Duration(r.since)).Round(time.Microsecond).Seconds()
+	if r.own = own; !r.first {
+		r.last, r.since = now, 0
+		r.print(pace{Step: step, ComputeSeconds: compute})
+		return
+	}
 	r.latest = progress{
 		Step: step, Steps: r.steps, Loss: r.sum / float64(r.since), Tokens: int64(step) * r.tokensPerStep,
-		TokensPerSecond: r.speed(now), CheckpointStep: saved,
+		TokensPerSecond: r.speed(now), CheckpointStep: saved, ComputeSeconds: compute,
 	}
 	r.last, r.since, r.sum = now, 0, 0
 	r.print(r.latest)
@@ -65,7 +82,7 @@ func (r *reporter) speed(now time.Time) float64 {
 	return float64(int64(float64(r.done) * float64(r.tokensPerStep) / seconds))
 }
 
-func (r *reporter) print(p progress) {
+func (r *reporter) print(p any) {
 	line, err := json.Marshal(p)
 	if err != nil {
 		// JSON has no word for a loss that is not finite; training leaves such gradients out and goes on.

@@ -53,6 +53,7 @@ func trainCommand(ctx context.Context, args []string) error {
 type job struct {
 	*train.Trainer
 	o      *options
+	stdout io.Writer // takes reports of progress
 	out    io.Writer // rank 0's standard output; nowhere for the others
 	engine *matmul.Engine
 	text   *corpus.Corpus
@@ -63,7 +64,7 @@ type job struct {
 }
 
 func trainRun(ctx context.Context, o *options, out io.Writer, stop *atomic.Bool) error {
-	j := &job{o: o, out: out}
+	j := &job{o: o, stdout: out, out: out}
 	if o.place.rank > 0 {
 		j.out = io.Discard
 	}
@@ -163,7 +164,7 @@ func (j *job) resume(last *ckpt.Checkpoint) error {
 
 // loop trains to the last step, or until any rank is told to stop.
 func (j *job) loop(stop *atomic.Bool) error {
-	j.report = newReporter(j.out, j.Steps, j.TokensPerStep())
+	j.report = newReporter(j.stdout, j.o.place.rank == 0, j.Steps, j.TokensPerStep())
 	for j.Step < j.Steps {
 		loss, stopped, err := j.Next(stop.Load())
 		if err != nil {
@@ -174,7 +175,7 @@ func (j *job) loop(stop *atomic.Bool) error {
 				return err
 			}
 		}
-		j.report.step(j.Step, loss, j.saved, stopped)
+		j.report.step(j.Step, loss, j.Own, j.saved, stopped)
 		if stopped && j.Step < j.Steps {
 			j.printf("told to stop: leaving after step %d of %d", j.Step, j.Steps)
 			return errStopped

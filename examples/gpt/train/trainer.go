@@ -9,6 +9,7 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/switchyard-ai/switchyard/examples/gpt/ckpt"
 	"github.com/switchyard-ai/switchyard/examples/gpt/corpus"
@@ -44,7 +45,8 @@ func (s Settings) Validate(ranks int) error {
 // Trainer is one rank's part in a run. It belongs to one goroutine.
 type Trainer struct {
 	Settings
-	Step int // steps done
+	Step int           // steps done
+	Own  time.Duration // of the steps that this process did: its own work, without the wait for other ranks
 
 	text     *corpus.Corpus
 	ring     *ring.Ring
@@ -93,8 +95,10 @@ func (s Settings) TokensPerStep() int64 { return int64(s.Batch) * int64(s.Shape.
 // Next does one step, and returns the loss of its batch before the step, in nats per byte. The wish to stop of any rank is
 // stopped in all of them, after the same step.
 func (t *Trainer) Next(stop bool) (loss float64, stopped bool, err error) {
+	began := time.Now()
 	t.learn()
 	t.gather()
+	t.Own += time.Since(began)
 	grad := t.workers[0].Grad.Flat
 	for _, l := range t.losses {
 		loss += l
@@ -106,9 +110,11 @@ func (t *Trainer) Next(stop bool) (loss float64, stopped bool, err error) {
 			return 0, false, err
 		}
 	}
+	began = time.Now()
 	t.update(grad)
 	t.Step++
 	t.pack()
+	t.Own += time.Since(began)
 	return loss, stopped, nil
 }
 

@@ -83,40 +83,57 @@ func (r paceReport) credible() bool {
 	return r.Compute == nil || *r.Compute >= 0 && *r.Compute <= slowestStep
 }
 
-// stopwatch makes points out of the reports of one rank.
+// stopwatch makes points out of the reports of one rank, which may be a launcher
+// of several processes: what the slowest of them worked counts, since the others
+// wait for it.
 type stopwatch struct {
-	began     time.Time // of the open point
-	from      int64     // step
-	last      int64     // that was reported
-	work      float64   // of its own, in seconds, over
-	workSteps float64
+	open      time.Time // when the point began that is made now
+	from      int64     // its step
+	work      float64   // of its own since then, in seconds
+	workSteps float64   // that work tells of
+
+	last    int64     // step that was reported
+	heard   time.Time // of it first
+	steps   float64   // that it came after the one before
+	compute float64   // of each of them, the longest that was said
 }
 
-// hear takes a report, and tells whether it ends a point. The first report tells
-// of nothing: when its steps began is not known.
+// hear takes a report, and tells whether it is of a step after the end of a
+// point. The first report tells of nothing: when its steps began is not known.
+// Steps go up: an earlier one is that of a process that is late, or was begun anew.
 func (s *stopwatch) hear(rank int, r paceReport, now time.Time) (point PacePoint, ended bool) {
-	if r.Step == nil {
+	switch {
+	case r.Step == nil || *r.Step < s.last:
+		return point, false
+	case s.open.IsZero():
+		*s = stopwatch{open: now, from: *r.Step, last: *r.Step, heard: now}
 		return point, false
 	}
-	step := *r.Step
-	if s.began.IsZero() || step < s.last {
-		*s = stopwatch{began: now, from: step, last: step}
+	if *r.Step > s.last {
+		point, ended = s.close(rank)
+		s.steps, s.compute, s.last, s.heard = float64(*r.Step-s.last), 0, *r.Step, now
+	}
+	if r.Compute != nil && s.steps > 0 && *r.Compute > s.compute {
+		if s.compute == 0 {
+			s.workSteps += s.steps
+		}
+		s.work += (*r.Compute - s.compute) * s.steps
+		s.compute = *r.Compute
+	}
+	return point, ended
+}
+
+// close ends the point where it is long enough.
+func (s *stopwatch) close(rank int) (point PacePoint, ended bool) {
+	took := s.heard.Sub(s.open)
+	if s.last == s.from || took < pointEvery {
 		return point, false
 	}
-	if r.Compute != nil {
-		s.work += *r.Compute * float64(step-s.last)
-		s.workSteps += float64(step - s.last)
-	}
-	s.last = step
-	took := now.Sub(s.began)
-	if step == s.from || took < pointEvery {
-		return point, false
-	}
-	point = PacePoint{Rank: rank, Step: step, Seconds: brief(took.Seconds() / float64(step-s.from))}
+	point = PacePoint{Rank: rank, Step: s.last, Seconds: brief(took.Seconds() / float64(s.last-s.from))}
 	if s.workSteps > 0 {
 		point.Compute = brief(s.work / s.workSteps)
 	}
-	*s = stopwatch{began: now, from: step, last: step}
+	s.open, s.from, s.work, s.workSteps = s.heard, s.last, 0, 0
 	return point, true
 }
 

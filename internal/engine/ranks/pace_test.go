@@ -42,16 +42,21 @@ func TestPointsOfAPace(t *testing.T) {
 		want []PacePoint
 	}{
 		"the first tells nothing": {said: reports{{0, 7, 0.5}}},
-		"a step a second":         {reports{{0, 1, 0.5}, {1, 2, 0.25}, {2, 3, 0.75}}, []PacePoint{{3, 2, 1, 0.25}, {3, 3, 1, 0.75}}},
+		"a step a second": {
+			reports{{0, 1, 0.5}, {1, 2, 0.25}, {2, 3, 0.75}, {3, 4, 1}}, []PacePoint{{3, 2, 1, 0.25}, {3, 3, 1, 0.75}}},
 		"short steps are put together": {
-			reports{{0, 1, 9}, {0.5, 2, 0.1}, {1, 3, 0.3}}, []PacePoint{{3, 3, 0.5, 0.2}}},
+			reports{{0, 1, 9}, {0.5, 2, 0.1}, {1, 3, 0.3}, {1.5, 4, 9}}, []PacePoint{{3, 3, 0.5, 0.2}}},
 		"the mean is by steps": {
-			reports{{0, 1, 9}, {0.5, 4, 0.1}, {2, 5, 0.5}}, []PacePoint{{3, 5, 0.5, 0.2}}},
+			reports{{0, 1, 9}, {0.5, 4, 0.1}, {2, 5, 0.5}, {3, 6, 9}}, []PacePoint{{3, 5, 0.5, 0.2}}},
 		"a step that is told of twice": {
-			reports{{0, 1, 0.5}, {2, 1, 0.5}, {4, 2, 0.5}}, []PacePoint{{3, 2, 4, 0.5}}},
-		"nothing of its own work": {reports{{0, 1, -1}, {2, 3, -1}}, []PacePoint{{3, 3, 1, 0}}},
-		"it went back":            {reports{{0, 10, 0.5}, {1, 5, 0.5}, {3, 6, 0.5}}, []PacePoint{{3, 6, 2, 0.5}}},
-		"four digits":             {reports{{0, 0, 1}, {1, 3, 1.0 / 3}}, []PacePoint{{3, 3, 0.3333, 0.3333}}},
+			reports{{0, 1, 0.5}, {2, 1, 0.5}, {4, 2, 0.5}, {5, 3, 9}}, []PacePoint{{3, 2, 4, 0.5}}},
+		"nothing of its own work": {reports{{0, 1, -1}, {2, 3, -1}, {3, 4, -1}}, []PacePoint{{3, 3, 1, 0}}},
+		"a launcher of two, whose slowest counts": {
+			reports{{0, 1, 9}, {0, 1, 9}, {1, 2, 0.1}, {1, 2, 0.3}, {2, 3, 0.5}, {2, 3, 0.2}, {3, 4, 0}},
+			[]PacePoint{{3, 2, 1, 0.3}, {3, 3, 1, 0.5}}},
+		"a process that is late": {
+			reports{{0, 10, 0.5}, {1, 5, 0.5}, {3, 11, 0.25}, {4, 12, 9}}, []PacePoint{{3, 11, 3, 0.25}}},
+		"four digits": {reports{{0, 0, 1}, {1, 3, 1.0 / 3}, {2, 4, 1}}, []PacePoint{{3, 3, 0.3333, 0.3333}}},
 	} {
 		if got := points(tt.said); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %+v; want %+v", name, got, tt.want)
@@ -92,10 +97,11 @@ func TestReportsOfAllRanks(t *testing.T) {
 		if !book.Offer(rank, said(rank+1)) {
 			t.Errorf("rank %d: its report was not taken", rank)
 		}
-		book.watches[rank].began = time.Now().Add(-time.Hour)
+		book.watches[rank].open = time.Now().Add(-time.Hour)
 		book.Offer(rank, said(rank+2))
+		book.Offer(rank, said(rank+3))
 	}
-	if last := book.Last(); last.Step != 2 || last.Loss != 2 {
+	if last := book.Last(); last.Step != 3 || last.Loss != 3 {
 		t.Errorf("progress %+v; want that of rank 0", last)
 	}
 	book.Flush(dir, 0)
