@@ -2,7 +2,8 @@
 
 It takes its place among the ranks from the variables that torchrun sets (RANK,
 WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT), resumes from the newest
-checkpoint in YARD_CHECKPOINT_DIR, and reports progress in "@yard" lines. On
+checkpoint in YARD_CHECKPOINT_DIR, and reports progress in "@yard" lines: rank 0
+for all, and under yard every rank how long it worked in a step. On
 SIGTERM all ranks finish the step, rank 0 writes a checkpoint, and they leave
 with 143. It needs PyTorch 1.13 or later and nothing else.
 """
@@ -173,6 +174,39 @@ def learning_rate(step, o):
     return o.rate * warm * (0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, step / o.steps))))
 
 
+class OwnWork:
+    """What a step takes of this rank's own work, without the wait for the others.
+
+    DistributedDataParallel sums up gradients while others are still computed, and
+    waits at the end of backward: the work is up to the last gradient, and after
+    backward. PyTorch/XLA runs steps later than it is told, so nothing is known there.
+    """
+
+    def __init__(self, model, device):
+        self.device, self.marks = device.type, {}
+        if device.type != "xla":
+            for parameter in model.parameters():
+                parameter.register_hook(lambda _: self.mark("gradients"))
+
+    def mark(self, name):
+        if self.device == "cuda":
+            self.marks.setdefault(name, torch.cuda.Event(enable_timing=True)).record()
+        elif self.device != "xla":
+            self.marks[name] = time.monotonic()
+
+    def seconds(self):
+        """Of the last step, as a field of a report; none where it is not known."""
+        if len(self.marks) < 4:
+            return {}
+        begun, gradients, reduced, ended = (self.marks[m] for m in ("begun", "gradients", "reduced", "ended"))
+        if self.device == "cuda":
+            ended.synchronize()
+            own = (begun.elapsed_time(gradients) + reduced.elapsed_time(ended)) / 1000
+        else:
+            own = gradients - begun + ended - reduced
+        return {"compute_seconds": round(own, 6)}
+
+
 def report(**fields):
     print("@yard " + json.dumps(fields), flush=True)
 
@@ -220,17 +254,21 @@ def main():
     def state():
         return {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
 
+    work = OwnWork(model, device)
     saved, stopped, step = start, False, start
     clock, since = time.monotonic(), start
     while step < o.steps and not stopped:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, o)
+        work.mark("begun")
         inputs, targets = batch_of(text, step, rank, o.batch // world, o)
         loss = ranks(inputs.to(device), targets.to(device))
         optimizer.zero_grad()
         loss.backward()
+        work.mark("reduced")
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        work.mark("ended")
         if device.type == "xla":
             xla_model().mark_step()
         step += 1
@@ -245,7 +283,9 @@ def main():
                 save(state(), step, o)
                 saved = step
             speed = (step - since) * o.batch * o.length / max(time.monotonic() - clock, 1e-9)
-            report(step=step, steps=o.steps, loss=mean, tokens=step * o.batch * o.length, tokens_per_second=speed, checkpoint_step=saved)
+            report(step=step, steps=o.steps, loss=mean, tokens=step * o.batch * o.length, tokens_per_second=speed, checkpoint_step=saved, **work.seconds())
+        elif "YARD_RANK" in os.environ:  # for whom rank 0 speaks, but for how fast they are
+            report(step=step, **work.seconds())
     if rank == 0:
         print(f"told to stop: leaving after step {step} of {o.steps}" if stopped else f"done, loss {mean:.3f}", flush=True)
     dist.destroy_process_group()
