@@ -222,6 +222,30 @@ func TestProgramAgrees(t *testing.T) {
 	}
 }
 
+// A program that stops within its gap has proved no more than that.
+func TestProgramsSayTheirBound(t *testing.T) {
+	const cbc = "Result - Optimal solution found (within gap tolerance)\n\nObjective value:                47452.49875095\nLower bound:                    45654.437\nGap:                            0.04\n"
+	const highs = "Solving report\n  Status            Optimal\n  Primal bound      47452.4987509\n  Dual bound        45654.4368254\n  Gap               3.79%\n"
+	for output, want := range map[string]float64{cbc: 45654.4365, highs: 45654.4368254, "Optimal - objective value 3\n": math.Inf(-1)} {
+		if got := printedBound(output); got != want && math.Abs(got-want) > 1e-9 {
+			t.Errorf("got %g, want %g of\n%s", got, want, output)
+		}
+	}
+	if _, err := exec.LookPath("cbc"); err != nil {
+		return
+	}
+	program, err := FindProgram(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := knapsack(40)
+	exact, err1 := engine(t).Solve(t.Context(), m, lp.Options{})
+	loose, err2 := program.Solve(t.Context(), m, lp.Options{RelativeGap: 0.3})
+	if err1 != nil || err2 != nil || loose.Bound > exact.Objective+1e-6 || loose.Objective < exact.Objective-1e-6 {
+		t.Errorf("the optimum is %g; cbc within 30%% says %g to %g: %v %v", exact.Objective, loose.Bound, loose.Objective, err1, err2)
+	}
+}
+
 // Chips are counted in millions: one of them must not be lost in tolerances,
 // and a solver that is asked for more than float64 can do gives up.
 func TestAnswersDoNotDependOnUnits(t *testing.T) {

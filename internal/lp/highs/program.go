@@ -17,7 +17,7 @@ import (
 )
 
 // Program solves with `highs` or `cbc` on this machine, through an MPS file.
-// It reports no duals, and no bound but that of an optimal answer.
+// It reports no duals. Its bound is the one that it prints.
 type Program struct {
 	path string
 	cbc  bool
@@ -59,10 +59,11 @@ func (p *Program) Solve(ctx context.Context, m *lp.Model, options lp.Options) (l
 	if err := errors.Join(m.WriteMPS(file), file.Close()); err != nil {
 		return lp.Solution{}, fault.Wrap(fault.Transient, err, "solver files")
 	}
-	if output, err := exec.CommandContext(ctx, p.path, p.arguments(model, answer, options)...).CombinedOutput(); err != nil {
+	output, err := exec.CommandContext(ctx, p.path, p.arguments(model, answer, options)...).CombinedOutput()
+	if err != nil {
 		return lp.Solution{}, fault.Newf(fault.Internal, "%s: %v: %.300s", p.path, err, output)
 	}
-	solution, err := p.read(answer, m)
+	solution, err := p.read(answer, m, printedBound(string(output)))
 	if err != nil {
 		return lp.Solution{}, err
 	}
@@ -88,14 +89,35 @@ func (p *Program) arguments(model, answer string, o lp.Options) []string {
 	return append(arguments, model)
 }
 
-// read parses the solution file of either program.
-func (p *Program) read(path string, m *lp.Model) (lp.Solution, error) {
+// printedBound is the last bound in what a program prints: "Lower bound: 3.14" of
+// cbc, which has three decimals and may be rounded up, "Dual bound 3.14" of
+// highs; −∞ where there is none.
+func printedBound(output string) float64 {
+	const rounding = 0.0005
+	bound := math.Inf(-1)
+	for line := range strings.Lines(output) {
+		if text, found := strings.CutPrefix(line, "Lower bound:"); found {
+			if value, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil {
+				bound = value - rounding
+			}
+		}
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "Dual" && fields[1] == "bound" {
+			if value, err := strconv.ParseFloat(fields[2], 64); err == nil {
+				bound = value
+			}
+		}
+	}
+	return bound
+}
+
+// read parses the solution file of either program; the bound is the one printed.
+func (p *Program) read(path string, m *lp.Model, bound float64) (lp.Solution, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return lp.Solution{}, fault.Wrap(fault.Internal, err, "solver answer")
 	}
 	defer func() { _ = file.Close() }()
-	solution := lp.Solution{Status: lp.Unknown, Bound: math.Inf(-1), Gap: math.Inf(1)}
+	solution := lp.Solution{Status: lp.Unknown, Bound: bound, Gap: math.Inf(1)}
 	values := make([]float64, m.Variables())
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
@@ -108,6 +130,8 @@ func (p *Program) read(path string, m *lp.Model) (lp.Solution, error) {
 			return lp.Solution{Status: lp.Infeasible}, nil
 		case strings.HasPrefix(line, "Unbounded"):
 			return lp.Solution{Status: lp.Unbounded}, nil
+		case strings.Contains(line, "no integer solution"):
+			return lp.Solution{Status: lp.Unknown, Bound: bound, Gap: math.Inf(1)}, nil
 		case strings.HasPrefix(line, "Stopped"), strings.HasPrefix(line, "Time limit"):
 			solution.Status = lp.Feasible
 		default:
@@ -118,7 +142,7 @@ func (p *Program) read(path string, m *lp.Model) (lp.Solution, error) {
 		return solution, fault.Newf(fault.Internal, "the answer of %s cannot be read", p.path)
 	}
 	solution.Values = values
-	if solution.Status == lp.Optimal {
+	if solution.Status == lp.Optimal && math.IsInf(bound, -1) { // it prints none where there is no gap
 		solution.Bound, solution.Gap = m.Objective(values), 0
 	}
 	return solution, nil
