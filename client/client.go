@@ -179,10 +179,9 @@ func (c *Client) SetQuota(ctx context.Context, project string, chips int) ([]v1.
 }
 
 // Budgets says where each budget stands.
-func (c *Client) Budgets(ctx context.Context) ([]v1.Budget, error) {
-	var out v1.BudgetList
-	err := c.call(ctx, http.MethodGet, "/v1/budgets", nil, nil, &out)
-	return out.Budgets, err
+func (c *Client) Budgets(ctx context.Context) (out v1.BudgetList, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/budgets", nil, nil, &out)
+	return out, err
 }
 
 // LedgerEntries returns lines of the ledger, of one run unless it is "".

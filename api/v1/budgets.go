@@ -26,4 +26,5 @@ type Budget struct {
 // BudgetList is all budgets.
 type BudgetList struct {
 	Budgets []Budget `json:"budgets"`
+	Fault   string   `json:"fault,omitempty" doc:"why their files cannot be read; those read last stay in force"`
 }

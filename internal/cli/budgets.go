@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -14,7 +11,6 @@ import (
 
 	v1 "github.com/switchyard-ai/switchyard/api/v1"
 	"github.com/switchyard-ai/switchyard/internal/budget"
-	"github.com/switchyard-ai/switchyard/internal/config"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/spec"
 )
@@ -50,28 +46,38 @@ func (a *app) budgetsCommand() *cobra.Command {
 		Use:   "add FILE…",
 		Short: "Put budgets in force, in place of earlier ones of their names",
 		Args:  cobra.MinimumNArgs(1),
-		RunE:  func(_ *cobra.Command, args []string) error { return a.addBudgets(args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			return a.with(ctx, func(p *plane) error { return a.addBudgets(ctx, p, args) })
+		},
 	}
 	remove := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "Take a budget out of force",
 		Args:  cobra.ExactArgs(1),
-		RunE:  func(_ *cobra.Command, args []string) error { return a.removeBudget(args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			return a.with(ctx, func(p *plane) error {
+				if err := p.RemoveBudget(ctx, args[0]); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(a.stdout, "budget %s is no longer in force\n", args[0])
+				return err
+			})
+		},
 	}
-	for _, child := range []*cobra.Command{add, remove} {
-		child.Flags().StringVar(&a.flags.StateDir, "state-dir", "", "directory of yard's state (default $YARD_STATE_DIR or ~/.local/state/yard)")
-	}
-	cmd.AddCommand(check, add, remove)
+	cmd.AddCommand(check, a.planeFlags(add), a.planeFlags(remove))
 	return cmd
 }
 
 func (a *app) budgets(ctx context.Context, p *plane) error {
-	budgets, err := p.Budgets(ctx)
+	list, err := p.Budgets(ctx)
 	if err != nil {
 		return err
 	}
+	budgets := list.Budgets
 	l := listing{
-		document: v1.BudgetList{Budgets: budgets},
+		document: list,
 		columns: []column{
 			{"BUDGET", "name", false}, {"PERIOD", "period", false}, {"COVERS", "covers", false}, {"SPENT", "spent", true}, {"OF", "amount", true},
 			{"SHARE", "share", true}, {"FORECAST", "forecast", true}, {"NOW", "does", false}, {"NEXT", "next", false},
@@ -102,6 +108,10 @@ func (a *app) budgets(ctx context.Context, p *plane) error {
 		after.WriteString("There is no budget. Add one: yard budgets add FILE (docs/budgets.md)\n")
 	}
 	l.after = after.String()
+	if list.Fault != "" {
+		a.warning(list.Fault + "\nthe budgets cannot be read; those that were read last stay in force")
+	}
+	a.warnOfBilling(ctx, p)
 	return a.print(l)
 }
 
@@ -158,22 +168,19 @@ func (a *app) readBudgets(paths []string) ([]*budget.Budget, error) {
 	return budgets, faults.Err()
 }
 
-func (a *app) addBudgets(paths []string) error {
+func (a *app) addBudgets(ctx context.Context, p *plane, paths []string) error {
 	budgets, err := a.readBudgets(paths)
 	if err != nil {
 		return err
 	}
-	c, err := config.Load(a.flags, os.Getenv)
+	files, err := a.filesOf(paths)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.BudgetsDir(), 0o700); err != nil {
-		return err
+	if _, err := p.AddBudgets(ctx, files); err != nil {
+		return a.refused(err, "nothing was added")
 	}
 	for _, b := range budgets {
-		if err := saveBudget(c.BudgetsDir(), b); err != nil {
-			return err
-		}
 		if _, err := fmt.Fprintf(a.stdout, "budget %s is in force: %s by %s\n", b.Name, b.Amount.Short(), b.Period); err != nil {
 			return err
 		}
@@ -181,42 +188,29 @@ func (a *app) addBudgets(paths []string) error {
 	return nil
 }
 
-// saveBudget writes a budget whole or not at all: a control plane may read it now.
-func saveBudget(dir string, b *budget.Budget) error {
-	file, err := os.CreateTemp(dir, "."+b.Name+"-*")
-	if err != nil {
-		return err
+// filesOf reads files for a control plane, which may be elsewhere.
+func (a *app) filesOf(paths []string) ([]v1.File, error) {
+	var files []v1.File
+	for _, path := range paths {
+		data, err := a.readInput(path)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, v1.File{File: path, Content: string(data)})
 	}
-	err = errors.Join(writeYAML(file, b), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), filepath.Join(dir, b.Name+".yaml"))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
+	return files, nil
 }
 
-func (a *app) removeBudget(name string) error {
-	c, err := config.Load(a.flags, os.Getenv)
-	if err != nil {
-		return err
+// warning says on standard error what the answer alone would not.
+func (a *app) warning(text string) {
+	_, _ = fmt.Fprintln(a.stderr, "warning: "+text) // there is nowhere else to say it
+}
+
+// warnOfBilling says where the ledger is not billed as it should be. What it
+// cannot learn it leaves to the command that it serves.
+func (a *app) warnOfBilling(ctx context.Context, p *plane) {
+	inForce, err := p.ContractsInForce(ctx)
+	if err == nil && inForce.Fault != "" {
+		a.warning(inForce.Fault + "\nthe ledger is not billed under the contracts in force until that is mended (yard contracts add), or taken out (yard contracts remove)")
 	}
-	budgets, err := c.Budgets()
-	if err != nil {
-		return err
-	}
-	var names []string
-	for _, b := range budgets {
-		names = append(names, b.Name)
-	}
-	path := filepath.Join(c.BudgetsDir(), filepath.Base(name)+".yaml")
-	err = os.Remove(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fault.Newf(fault.NotFound, "no budget %q%s", name, spec.DidYouMean(name, names))
-	}
-	if err == nil {
-		_, err = fmt.Fprintf(a.stdout, "budget %s is no longer in force\n", name)
-	}
-	return err
 }

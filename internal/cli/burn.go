@@ -142,6 +142,7 @@ func (a *app) ledgerSpend(ctx context.Context, effective bool) ([]billing.Spend,
 	var spends []billing.Spend
 	currency := units.USD
 	err := a.with(ctx, func(p *plane) error {
+		a.warnOfBilling(ctx, p)
 		entries, err := p.LedgerEntries(ctx, "")
 		if err != nil {
 			return err

@@ -107,6 +107,8 @@ type statusJSON struct {
 
 type contractsJSON struct {
 	At       time.Time    `json:"at"`
+	UseFrom  *time.Time   `json:"use_from,omitempty"` // of what is known
+	UseTo    *time.Time   `json:"use_to,omitempty"`
 	Currency string       `json:"currency"`
 	Clauses  []statusJSON `json:"clauses"`
 	Shares   []shareJSON  `json:"committed_by_counterparty"`
@@ -200,6 +202,9 @@ func contractsAt(text string, book *billing.Book) (time.Time, error) {
 
 func contractsDocument(contracts []*contract.Contract, book *billing.Book, at time.Time, only string) (contractsJSON, error) {
 	doc := contractsJSON{At: at, Currency: string(book.Currency()), Clauses: []statusJSON{}}
+	if from, to, some := book.Span(); some {
+		doc.UseFrom, doc.UseTo = &from, &to
+	}
 	var names []string
 	byName := map[string]*contract.Contract{}
 	for _, c := range contracts {
@@ -306,7 +311,11 @@ func contractsListing(doc contractsJSON, only string) listing {
 		l.exact = append(l.exact, []string{s.Contract, s.Clause, string(s.Committed), string(s.Retired), string(s.Remaining),
 			string(s.ProjectedShortfall), state, next, ""})
 	}
-	l.before = fmt.Sprintf("as of %s · %s\n", stampHour(doc.At), doc.Currency)
+	use := "no use is known"
+	if doc.UseFrom != nil {
+		use = "use is known from " + stampHour(*doc.UseFrom) + " to " + stampHour(*doc.UseTo)
+	}
+	l.before = fmt.Sprintf("as of %s · %s · %s\n", stampHour(doc.At), doc.Currency, use)
 	l.after = contractsFooter(doc, only)
 	return l
 }

@@ -27,10 +27,11 @@ func (a *app) ledgerCommand() *cobra.Command {
 				return fault.New(fault.Invalid, "--by and --verify are about the whole ledger; leave the run out")
 			}
 			return a.with(ctx, func(p *plane) error {
-				switch {
-				case verify:
+				if verify {
 					return a.verifyLedger(ctx, p)
-				case len(args) == 1:
+				}
+				a.warnOfBilling(ctx, p)
+				if len(args) == 1 {
 					return a.ledgerOf(ctx, p, args[0])
 				}
 				return a.sumLedger(ctx, p, by)

@@ -12,7 +12,6 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 	"golang.org/x/term"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -70,30 +69,13 @@ func (a *app) print(l listing) error {
 	return fault.Newf(fault.Invalid, "unknown output %q%s", a.output, spec.DidYouMean(a.output, outputForms))
 }
 
-// writeYAML goes through JSON so that both forms have the same field names.
+// writeYAML writes a document with the field names of its JSON.
 func writeYAML(w io.Writer, document any) error {
-	data, err := json.Marshal(document)
-	if err != nil {
-		return err
+	text, err := spec.Format(document)
+	if err == nil {
+		_, err = w.Write(text)
 	}
-	var node yaml.Node
-	if err := yaml.Unmarshal(data, &node); err != nil {
-		return err
-	}
-	blockStyle(&node)
-	encoder := yaml.NewEncoder(w)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(&node); err != nil {
-		return err
-	}
-	return encoder.Close()
-}
-
-func blockStyle(node *yaml.Node) {
-	node.Style = 0
-	for _, child := range node.Content {
-		blockStyle(child)
-	}
+	return err
 }
 
 func writeCSV(w io.Writer, l listing) error {

@@ -26,6 +26,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/server"
 	"github.com/switchyard-ai/switchyard/internal/settle"
 	"github.com/switchyard-ai/switchyard/internal/site"
+	"github.com/switchyard-ai/switchyard/internal/spec"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
@@ -131,8 +132,28 @@ func (d *Daemon) open(ctx context.Context) error {
 	return d.serve(server.Services{
 		Store: d.store, Loop: d.loop, Sites: d.sites, Clock: clock.System, Log: d.options.Log,
 		Checkpoints: checkpoints, Version: d.options.Version, PID: os.Getpid(), Metrics: metrics.Handler(), Touched: d.touch,
-		Quote: d.quote(market), Settle: d.settler.Refresh, Audit: d.settler.Audit,
+		Quote: d.quote(market), Settle: d.settler.Refresh, Audit: d.settler.Audit, InForce: d.inForce(),
 	})
+}
+
+// inForce is the files of contracts and budgets in the state directory.
+func (d *Daemon) inForce() server.InForce {
+	c := d.options.Config
+	return server.InForce{
+		Contracts: c.ContractTexts, RemoveContract: c.RemoveContract, RemoveBudget: c.RemoveBudget, BillFault: d.settler.Fault,
+		AddContracts: func(files []spec.Text) error {
+			_, err := c.AddContracts(files)
+			return err
+		},
+		AddBudgets: func(files []spec.Text) error {
+			_, err := c.AddBudgets(files)
+			return err
+		},
+		BudgetFault: func() error {
+			_, err := c.Budgets()
+			return err
+		},
+	}
 }
 
 // parse reads a workload with the models that are saved now.

@@ -16,6 +16,9 @@ func (s *server) listBudgets(ctx context.Context, _ *struct{}) (*body[v1.BudgetL
 	for _, standing := range standings {
 		out.Budgets = append(out.Budgets, wireBudget(standing))
 	}
+	if err := s.InForce.BudgetFault(); err != nil {
+		out.Fault = err.Error()
+	}
 	return answer(out), nil
 }
 

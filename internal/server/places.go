@@ -16,7 +16,6 @@ import (
 func (s *server) routePlaces(api huma.API) {
 	s.routeSites(api)
 	route(api, http.MethodGet, "/v1/quotas", "list-quotas", "The most chips that each project may hold at once", s.listQuotas)
-	route(api, http.MethodGet, "/v1/budgets", "list-budgets", "Where each budget stands, and what it does", s.listBudgets)
 	route(api, http.MethodPut, "/v1/quotas/{project}", "set-quota", "Set or remove the quota of a project", s.setQuota)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -29,12 +30,16 @@ type Services struct {
 	Metrics     http.Handler // may be nil
 	Touched     func()       // called at every request; may be nil
 	Quote       Quoter
-	Settle      func(context.Context)                           // bills the ledger up to now; may be nil
+	Settle      func(context.Context) // bills the ledger up to now; may be nil
+	InForce     InForce
 	Audit       func(context.Context) ([]ledger.Problem, error) // bills the ledger from nothing, to compare; may be nil
 }
 
-// server is the handlers' state: nothing but their services.
-type server struct{ Services }
+// server is the handlers' state: their services, and one lock.
+type server struct {
+	Services
+	forces sync.Mutex // one change of what is in force at a time
+}
 
 // New returns the API as a handler that trusts its callers; see RequireToken.
 func New(services Services) http.Handler {
@@ -77,11 +82,12 @@ func newAPI(mux *http.ServeMux, services Services) huma.API {
 	config.Components.Schemas.RegisterTypeAlias(decimalType, floatType)
 	describeQuotes(config.Components.Schemas)
 	api := humago.New(mux, config)
-	s := &server{services}
+	s := &server{Services: services}
 	s.routeRuns(api)
 	s.routeMoves(api)
 	s.routeLogs(api)
 	s.routePlaces(api)
+	s.routeInForce(api)
 	s.routeLedger(api)
 	s.routeQuotes(api)
 	s.routeState(api)

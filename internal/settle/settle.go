@@ -101,6 +101,13 @@ func (s *Settler) Refresh(ctx context.Context) {
 	s.last = text
 }
 
+// Fault says why the ledger could not be billed the last time, "" where it was.
+func (s *Settler) Fault() string {
+	s.told.Lock()
+	defer s.told.Unlock()
+	return s.last
+}
+
 // Run settles again and again until ctx ends.
 func (s *Settler) Run(ctx context.Context) {
 	ticker := time.NewTicker(s.Every)
