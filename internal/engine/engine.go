@@ -10,6 +10,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 )
 
@@ -148,7 +149,10 @@ type Status struct {
 	Preempted bool
 	// Invalid tells that the gang could never begin on this site: its image
 	// cannot be pulled, nothing matches its selector. A retry is of no use.
-	Invalid  bool
+	Invalid bool
+	// Waits is why a gang that is Starting does not run yet, where that is
+	// known: fault.NoCapacity or fault.Quota. Reason says more.
+	Waits    fault.Kind
 	Nodes    []string // of the site, by node of the gang, as far as they are known
 	BadNode  string   // the node that the end is due to, where one can be named
 	Reason   string   // for people: "rank 3 exited 1", "killed: out of memory", …

@@ -36,6 +36,7 @@ const (
 	changeFailed    change = "run.failed"
 	changeStopped   change = "run.stopped"
 	changeRequeued  change = "run.requeued"
+	changeWaits     change = "run.waits" // not among CrashPoints: only words change, and the engine of this machine never waits
 )
 
 func (c change) before() string { return string(c) + ".recording" }

@@ -243,6 +243,7 @@ type script struct {
 	exit       int
 	checkpoint int64 // reported halfway
 	stubborn   time.Duration
+	waits      time.Duration // for quota, before it runs
 
 	// A gang with steps takes per for each from step on, writes a checkpoint
 	// every so many, and one more when it is stopped with a grace.
@@ -350,6 +351,9 @@ func (e *fakeEngine) Observe(_ context.Context, key string) (engine.Status, erro
 		return engine.Status{}, fault.New(fault.Lost, "not known")
 	}
 	e.advance(g)
+	if e.now().Sub(g.started) < g.script.waits {
+		return engine.Status{State: engine.Starting, Waits: fault.Quota, Reason: "the queue is full"}, nil
+	}
 	status := engine.Status{State: engine.Running, Started: g.started}
 	if g.script.steps > 0 {
 		ran := e.now().Sub(g.started)

@@ -169,6 +169,24 @@ func TestARunSucceedsAndIsBooked(t *testing.T) {
 	})
 }
 
+// A run whose gang its site keeps waiting says so, until it runs.
+func TestARunSaysWhyItsGangWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, always(script{takes: time.Hour, waits: 10 * time.Minute}))
+		run := r.submit("k")
+		r.pass(5 * time.Minute)
+		if run, attempts := r.wants(run.ID, fleet.Running, 1); run.Reason != "the queue is full" || attempts[0].State != fleet.AttemptRecorded {
+			t.Errorf("reason %q, attempt %s; want what the engine says", run.Reason, attempts[0].State)
+		}
+		r.pass(10 * time.Minute)
+		if run, attempts := r.wants(run.ID, fleet.Running, 1); run.Reason != "" || attempts[0].State != fleet.AttemptRunning {
+			t.Errorf("reason %q, attempt %s; want it running", run.Reason, attempts[0].State)
+		}
+		r.pass(time.Hour)
+		r.wants(run.ID, fleet.Succeeded, 1)
+	})
+}
+
 func TestFailuresBackOffAndGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, always(script{takes: time.Second, exit: 3}))

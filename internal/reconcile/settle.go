@@ -46,6 +46,15 @@ func settle(s sight, best int64, now time.Time, policy Policy) outcome {
 	case s.status.State == engine.Running:
 		return o.goOn(s, now)
 	}
+	return o.waits(s.status)
+}
+
+// waits says of a run whose gang has not begun why it has not, where its site
+// tells.
+func (o outcome) waits(status engine.Status) outcome {
+	if status.Reason != "" && o.run.Reason != status.Reason {
+		o.run.Reason, o.change = status.Reason, changeWaits
+	}
 	return o
 }
 
@@ -68,7 +77,7 @@ func (o outcome) goOn(s sight, now time.Time) outcome {
 	}
 	if o.attempt.State == fleet.AttemptRecorded {
 		o.attempt.State, o.attempt.Started = fleet.AttemptRunning, status.Started
-		o.change = changeRunning
+		o.run.Reason, o.change = "", changeRunning // it said why the run waited
 		return o
 	}
 	if hour := now.Truncate(time.Hour); hour.After(o.attempt.Started) && hour.After(o.attempt.Metered) {

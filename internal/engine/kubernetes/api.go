@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/gentype"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -24,9 +25,9 @@ import (
 type api struct {
 	namespace string
 	core      rest.Interface
-	batch     rest.Interface
 
-	jobs      *gentype.ClientWithList[*batchv1.Job, *batchv1.JobList]
+	records   func(form) metadata.ResourceInterface // of gangs, whatever they are
+	jobs      *gentype.Client[*batchv1.Job]
 	pods      *gentype.ClientWithList[*corev1.Pod, *corev1.PodList]
 	nodes     *gentype.ClientWithList[*corev1.Node, *corev1.NodeList]
 	services  *gentype.Client[*corev1.Service]
@@ -70,9 +71,14 @@ func newAPI(config *rest.Config, namespace string) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
+	objects, err := metadata.NewForConfigAndClient(metadata.ConfigFor(config), http)
+	if err != nil {
+		return nil, err
+	}
 	return &api{
-		namespace: namespace, core: core, batch: batch,
-		jobs:      kind[*batchv1.Job, *batchv1.JobList]("jobs", batch, parameters, namespace, func() *batchv1.Job { return &batchv1.Job{} }, func() *batchv1.JobList { return &batchv1.JobList{} }),
+		namespace: namespace, core: core,
+		records:   func(f form) metadata.ResourceInterface { return objects.Resource(f.resource()).Namespace(namespace) },
+		jobs:      gentype.NewClient("jobs", batch, parameters, namespace, func() *batchv1.Job { return &batchv1.Job{} }, gentype.PrefersProtobuf[*batchv1.Job]()),
 		pods:      kind[*corev1.Pod, *corev1.PodList]("pods", core, parameters, namespace, func() *corev1.Pod { return &corev1.Pod{} }, func() *corev1.PodList { return &corev1.PodList{} }),
 		nodes:     kind[*corev1.Node, *corev1.NodeList]("nodes", core, parameters, "", func() *corev1.Node { return &corev1.Node{} }, func() *corev1.NodeList { return &corev1.NodeList{} }),
 		fences:    kind[*corev1.ConfigMap, *corev1.ConfigMapList]("configmaps", core, parameters, namespace, func() *corev1.ConfigMap { return &corev1.ConfigMap{} }, func() *corev1.ConfigMapList { return &corev1.ConfigMapList{} }),
@@ -106,16 +112,4 @@ func failure(err error, doing string) error {
 		return fault.Wrap(fault.Transient, err, doing)
 	}
 	return fault.Wrap(fault.Transient, err, doing) // the network, a timeout, too many requests, an outage
-}
-
-// served reports whether the cluster has a kind of object. A path that is not
-// served is no failure.
-func (a *api) served(ctx context.Context, path string) (bool, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	err := a.core.Get().AbsPath(path).Do(ctx).Error()
-	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
-		return false, nil
-	}
-	return err == nil, failure(err, "asking what the cluster serves")
 }

@@ -66,8 +66,8 @@ func ranksPerNode(g engine.Gang) int {
 	return max((g.Ranks+g.Nodes-1)/g.Nodes, 1)
 }
 
-// build makes the Job of a gang.
-func (e *Engine) build(g engine.Gang, found means) (*batchv1.Job, error) {
+// build makes the Job of a gang, which a JobSet may hold.
+func (e *Engine) build(g engine.Gang, found facilities) (*batchv1.Job, error) {
 	place, err := e.placeOf(g)
 	if err != nil {
 		return nil, err
@@ -78,10 +78,10 @@ func (e *Engine) build(g engine.Gang, found means) (*batchv1.Job, error) {
 	}
 	sh := shape{
 		Key: g.Key, Run: g.Run, Pool: g.Pool, Image: g.Image, Nodes: g.Nodes, Ranks: g.Ranks, PerNode: ranksPerNode(g),
-		Grace: g.Grace, Memory: g.Memory, Means: found, Secret: len(g.Secrets) > 0,
+		Grace: g.Grace, Memory: g.Memory, Means: found.means, Secret: len(g.Secrets) > 0,
 	}
 	labels := e.labels(name)
-	suspend := found == kueue
+	suspend := found.means == kueue
 	if suspend {
 		labels[labelQueue] = e.cluster.Queue
 	}
@@ -101,13 +101,13 @@ func (e *Engine) build(g engine.Gang, found means) (*batchv1.Job, error) {
 			}}},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: e.labels(name)},
-				Spec:       e.podSpec(g, sh, place),
+				Spec:       e.podSpec(g, sh, place, found.form()),
 			},
 		},
 	}, nil
 }
 
-func (e *Engine) podSpec(g engine.Gang, sh shape, p place) corev1.PodSpec {
+func (e *Engine) podSpec(g engine.Gang, sh shape, p place, f form) corev1.PodSpec {
 	name := objectName(g.Key)
 	no, grace := false, int64((g.Grace+termMargin)/time.Second)
 	pod := corev1.PodSpec{
@@ -134,7 +134,7 @@ func (e *Engine) podSpec(g engine.Gang, sh shape, p place) corev1.PodSpec {
 	pod.Volumes = volumes.all
 	pod.Containers = []corev1.Container{{
 		Name: mainContainer, Image: g.Image, ImagePullPolicy: e.pullPolicy(),
-		Command: []string{program, "agent"}, Env: e.environment(g, sh, p),
+		Command: []string{program, "agent"}, Env: e.environment(g, sh, p, f),
 		Resources: p.resources(g), VolumeMounts: volumes.mounts, SecurityContext: p.security(),
 	}}
 	return pod
@@ -157,12 +157,12 @@ func (e *Engine) task(g engine.Gang, sh shape) agent.Task {
 
 // environment is the variables of the agent's container. The gang's own are in
 // its task, and go before those here.
-func (e *Engine) environment(g engine.Gang, sh shape, p place) []corev1.EnvVar {
+func (e *Engine) environment(g engine.Gang, sh shape, p place, f form) []corev1.EnvVar {
 	vars := []corev1.EnvVar{
 		{Name: agent.TaskVariable, Value: literal(toJSON(e.task(g, sh)))},
 		{Name: "YARD_NODE_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "spec.nodeName"}}},
 	}
-	defaults := p.variables(g)
+	defaults := p.variables(g, f)
 	if e.site.Caches != "" && g.CacheKey != "" {
 		maps.Copy(defaults, cacheVariables())
 	}

@@ -2,7 +2,6 @@ package kubernetes
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"time"
 
@@ -20,11 +19,11 @@ func (e *Engine) Observe(ctx context.Context, key string) (engine.Status, error)
 	if err != nil {
 		return engine.Status{}, err
 	}
-	if s.ended == nil && s.released != nil {
+	if s.ended == nil && (s.released != nil || s.shape.Means == kueue) {
 		e.freshen(s)
 	}
 	progress, paces := e.news.latest(name)
-	status := s.status(progress)
+	status := s.status(progress, e.news.waits(name))
 	if status.State == engine.Running {
 		status.Paces = s.placed(paces)
 	}
@@ -66,12 +65,12 @@ func (e *Engine) ask(ctx context.Context, key string, stop stoppedMark) error {
 }
 
 func (e *Engine) tryStop(ctx context.Context, name string, stop stoppedMark) error {
-	job, err := e.readJob(ctx, name)
+	r, err := e.readRecord(ctx, name)
 	if err != nil {
 		return err
 	}
-	m, ok := readMarks(job)
-	if !ok || job.DeletionTimestamp != nil || e.isForgotten(name) {
+	m, ok := readMarks(r)
+	if !ok || r.DeletionTimestamp != nil || e.isForgotten(name) {
 		return fault.New(fault.Lost, "the cluster does not know the gang")
 	}
 	stop.At = e.now()
@@ -88,8 +87,7 @@ func (e *Engine) tryStop(ctx context.Context, name string, stop stoppedMark) err
 	if m.released == nil { // no command began, and now none will
 		spec["suspend"] = true
 	}
-	_, err = e.annotate(ctx, job, map[string]string{noteStopped: toJSON(stop)}, spec)
-	return err
+	return e.annotate(ctx, r, map[string]string{noteStopped: toJSON(stop)}, spec)
 }
 
 // listPage is how many gangs are listed at once.
@@ -97,38 +95,41 @@ const listPage = 500
 
 // List implements engine.Engine. It asks the cluster for the names alone.
 func (e *Engine) List(ctx context.Context) ([]string, error) {
+	forms, err := e.forms(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var keys []string
-	next := ""
-	for {
-		page, err := e.listPage(ctx, next)
-		if err != nil {
+	for _, f := range forms {
+		if keys, err = e.listForm(ctx, f, keys); err != nil {
 			return nil, err
+		}
+	}
+	return keys, nil
+}
+
+// listForm adds the keys of the gangs of one form.
+func (e *Engine) listForm(ctx context.Context, f form, keys []string) ([]string, error) {
+	options := metav1.ListOptions{LabelSelector: labelSite + "=" + e.site.Name, Limit: listPage}
+	for {
+		call, cancel := bounded(ctx)
+		defer cancel()
+		page, err := e.api.records(f).List(call, options)
+		if err != nil {
+			return nil, failure(err, "listing gangs")
 		}
 		for _, item := range page.Items {
 			if key := item.Annotations[noteKey]; key != "" && item.DeletionTimestamp == nil {
 				keys = append(keys, key)
 			}
 		}
-		if next = page.Continue; next == "" {
+		if options.Continue = page.Continue; options.Continue == "" {
 			return keys, nil
 		}
 	}
 }
 
-func (e *Engine) listPage(ctx context.Context, next string) (metav1.PartialObjectMetadataList, error) {
-	var page metav1.PartialObjectMetadataList
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	data, err := e.api.batch.Get().Namespace(e.namespace).Resource("jobs").
-		Param("labelSelector", labelSite+"="+e.site.Name).Param("limit", strconv.Itoa(listPage)).Param("continue", next).
-		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").Do(ctx).Raw()
-	if err != nil {
-		return page, failure(err, "listing gangs")
-	}
-	return page, json.Unmarshal(data, &page)
-}
-
-// Forget implements engine.Engine: the Job goes with all that belongs to it,
+// Forget implements engine.Engine: the record goes with all that belongs to it,
 // and a small ConfigMap keeps its key used up.
 func (e *Engine) Forget(ctx context.Context, key string) error {
 	name := objectName(key)
@@ -150,7 +151,7 @@ func (e *Engine) Forget(ctx context.Context, key string) error {
 	if err := e.fence(ctx, name, key); err != nil {
 		return err
 	}
-	if err := e.deleteJob(ctx, s.job); err != nil {
+	if err := e.deleteRecord(ctx, s.record); err != nil {
 		return err
 	}
 	e.mu.Lock()

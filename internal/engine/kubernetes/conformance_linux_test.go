@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -25,6 +26,8 @@ import (
 
 func TestMain(m *testing.M) {
 	kubelab.Main()
+	flag.Bool("operators", false, "run the tests that need Kueue and JobSet, which take minutes to build")
+	flag.Parse()
 	os.Exit(m.Run())
 }
 
@@ -54,6 +57,8 @@ type labSite struct {
 	nodes     int
 	config    *rest.Config
 	wire      *wire
+	queue     string // LocalQueue of Kueue
+	form      form   // of gangs
 }
 
 func (s *labSite) Nodes() int { return s.nodes }
@@ -64,7 +69,9 @@ func (s *labSite) Restore(*testing.T) { s.wire.restore() }
 
 func (s *labSite) Delete(t *testing.T, key string) {
 	background := metav1.DeletePropagationBackground
-	if err := s.lab.Client(t).BatchV1().Jobs(s.namespace).Delete(t.Context(), objectName(key), metav1.DeleteOptions{PropagationPolicy: &background}); err != nil {
+	err := s.lab.Client(t).BatchV1().RESTClient().Delete().AbsPath("/apis", s.form.version(), "namespaces", s.namespace, s.form.resource().Resource, objectName(key)).
+		Body(&metav1.DeleteOptions{PropagationPolicy: &background}).Do(t.Context()).Error()
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -113,8 +120,11 @@ func (w *wire) restore() {
 	w.away = false
 }
 
-func (l *lab) newSite(t *testing.T) *labSite {
-	s := &labSite{lab: l, namespace: fmt.Sprintf("site-%d", l.made.Add(1)), nodes: l.nodes, wire: &wire{}}
+func (l *lab) newSite(t *testing.T) *labSite { return l.newSiteOf(t, jobForm) }
+
+// newSiteOf is a site whose gangs are of that form: it may use JobSets, or not.
+func (l *lab) newSiteOf(t *testing.T, f form) *labSite {
+	s := &labSite{lab: l, namespace: fmt.Sprintf("site-%d", l.made.Add(1)), nodes: l.nodes, wire: &wire{}, form: f}
 	client := l.Client(t)
 	_, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}, metav1.CreateOptions{})
 	if err != nil {
@@ -124,13 +134,13 @@ func (l *lab) newSite(t *testing.T) *labSite {
 		_, err := client.CoreV1().ServiceAccounts(s.namespace).Get(context.Background(), "default", metav1.GetOptions{})
 		return err == nil
 	})
-	s.config = grant(t, l.Cluster, s.namespace)
+	s.config = grant(t, l.Cluster, s.namespace, f)
 	return s
 }
 
 func (s *labSite) file() *site.Site {
 	return &site.Site{Name: s.namespace, Engine: site.KubernetesEngine, Kubernetes: &site.Kubernetes{
-		Namespace: s.namespace, AgentImage: agentImage, PullPolicy: "Never",
+		Namespace: s.namespace, AgentImage: agentImage, PullPolicy: "Never", Queue: s.queue,
 	}}
 }
 

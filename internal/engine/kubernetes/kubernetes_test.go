@@ -78,7 +78,11 @@ func trn2(t *testing.T) place {
 		}
 	}
 	e := &Engine{site: &site.Site{Name: "eks"}, options: Options{Catalog: offers}}
-	e.watch = newWatched(&api{}, "eks", nil)
+	nowhere, err := newAPI(&rest.Config{}, "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.watch = newWatched(nowhere, "eks", nil)
 	p := place{nodes: []*corev1.Node{node("a", "1"), node("b", "1"), node("c", "2")}}
 	p.selector = discoveredSelector(p.nodes)
 	return e.describe(p, discoveredName(p.nodes[0]), site.Pool{})
@@ -99,7 +103,7 @@ func TestTrainium(t *testing.T) {
 			t.Errorf("limit of %s: %s; want %s", name, got.String(), want)
 		}
 	}
-	vars := p.variables(gang)
+	vars := p.variables(gang, jobForm)
 	if vars["FI_PROVIDER"] != "efa" || vars["NEURON_RT_ROOT_COMM_ID"] != "yard-k-0.yard-k:62182" || vars["NEURON_RT_NUM_CORES"] != "64" {
 		t.Errorf("variables %v", vars)
 	}
@@ -157,32 +161,34 @@ func TestBlame(t *testing.T) {
 func TestMeans(t *testing.T) {
 	for name, tt := range map[string]struct {
 		queue string
-		paths []string
+		paths map[string]string // with what is there
 		want  means
 	}{
-		"none":                {"", nil, alone},
-		"native":              {"", []string{"/apis/scheduling.k8s.io/v1alpha2"}, native},
-		"kueue":               {"team", []string{"/apis/kueue.x-k8s.io", "/apis/scheduling.k8s.io/v1alpha2"}, kueue},
-		"kueue without queue": {"", []string{"/apis/kueue.x-k8s.io"}, alone},
+		"none":   {"", nil, single},
+		"native": {"", map[string]string{"/apis/scheduling.k8s.io/v1alpha2": "{}"}, native},
+		"kueue": {"team", map[string]string{
+			"/apis/kueue.x-k8s.io": `{"preferredVersion":{"groupVersion":"kueue.x-k8s.io/v1beta9"}}`, "/apis/scheduling.k8s.io/v1alpha2": "{}",
+			"/apis/kueue.x-k8s.io/v1beta9/namespaces/default/localqueues/team": "{}",
+		}, kueue},
+		"kueue without queue": {"", map[string]string{"/apis/kueue.x-k8s.io": "{}"}, single},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			for _, path := range tt.paths {
-				if r.URL.Path == path {
-					_, _ = w.Write([]byte("{}"))
-					return
-				}
+			text, ok := tt.paths[r.URL.Path]
+			if !ok {
+				http.NotFound(w, r)
+				return
 			}
-			http.NotFound(w, r)
+			_, _ = w.Write([]byte(text))
 		}))
 		a, err := newAPI(&rest.Config{Host: server.URL}, "default")
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := &Engine{site: &site.Site{Name: "s"}, api: a, cluster: site.Kubernetes{Queue: tt.queue}, options: Options{Clock: time.Now}}
-		if got, err := e.needMeans(context.Background(), 1); err != nil || got != tt.want {
-			t.Errorf("%s: %q, %v; want %q", name, got, err, tt.want)
+		e := &Engine{site: &site.Site{Name: "s"}, api: a, namespace: "default", cluster: site.Kubernetes{Queue: tt.queue}, options: Options{Clock: time.Now}}
+		if got, err := e.needMeans(context.Background(), 1); err != nil || got.means != tt.want {
+			t.Errorf("%s: %+v, %v; want %q", name, got, err, tt.want)
 		}
-		if _, err := e.needMeans(context.Background(), 2); (tt.want == alone) != fault.Is(err, fault.Invalid) || err != nil && !strings.Contains(err.Error(), "Kueue") {
+		if _, err := e.needMeans(context.Background(), 2); (tt.want == single) != fault.Is(err, fault.Invalid) || err != nil && !strings.Contains(err.Error(), "Kueue") {
 			t.Errorf("%s: two nodes: %v", name, err)
 		}
 		server.Close()

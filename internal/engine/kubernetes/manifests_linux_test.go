@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,11 +57,15 @@ func manifests(t *testing.T, path string) []runtime.Object {
 }
 
 // grant gives the account yard of a namespace the rights of deploy/, and
-// returns how to reach the cluster as that account.
-func grant(t *testing.T, c *kubelab.Cluster, namespace string) *rest.Config {
+// returns how to reach the cluster as that account. For gangs that are Jobs the
+// rights to JobSets are left out.
+func grant(t *testing.T, c *kubelab.Cluster, namespace string, f form) *rest.Config {
 	t.Helper()
 	client := c.Client(t)
 	for _, object := range manifests(t, "deploy/kubernetes/rbac.yaml") {
+		if role, ok := object.(*rbacv1.Role); ok && f == jobForm {
+			role.Rules = slices.DeleteFunc(role.Rules, func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, jobSetForm.resource().Resource) })
+		}
 		if err := create(t.Context(), client, object, namespace, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +169,7 @@ func testExamples(t *testing.T, l *lab) {
 				Checkpoint: &engine.Checkpoint{URL: "s3://example/run", Epoch: 1}, CacheKey: "llama-8b/neuron", Memory: 1 << 30,
 				SecretRefs: map[string]string{"HF_TOKEN": "hub/token"}, Avoid: []string{"bad-node"},
 			}
-			job, err := e.build(gang, native)
+			job, err := e.build(gang, facilities{means: native})
 			if err != nil {
 				t.Errorf("%s, pool %s: %v", file, pool.Name, err)
 				continue

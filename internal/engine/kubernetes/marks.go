@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
-
 	"github.com/switchyard-ai/switchyard/internal/engine"
 )
 
@@ -28,6 +26,9 @@ type releasedMark struct {
 	At    time.Time `json:"at"`
 	Hosts []string  `json:"hosts"`
 	Nodes []string  `json:"nodes"` // their names in the cluster
+	// Pods are the UIDs of those that were released, by node of the gang: what
+	// the cluster puts in their place later is not let begin.
+	Pods []string `json:"pods,omitempty"`
 }
 
 type stoppedMark struct {
@@ -36,7 +37,7 @@ type stoppedMark struct {
 	Dump  bool          `json:"dump,omitempty"`
 }
 
-// marks are what was decided of a gang, as its Job records it.
+// marks are what was decided of a gang, as its record has it.
 type marks struct {
 	shape    shape
 	released *releasedMark
@@ -44,15 +45,15 @@ type marks struct {
 	ended    *engine.Status
 }
 
-// readMarks reads the annotations of a Job; ok is false for one that this
+// readMarks reads the annotations of a record; ok is false for one that this
 // engine did not make.
-func readMarks(job *batchv1.Job) (m marks, ok bool) {
-	if json.Unmarshal([]byte(job.Annotations[noteGang]), &m.shape) != nil || m.shape.Nodes < 1 {
+func readMarks(r record) (m marks, ok bool) {
+	if json.Unmarshal([]byte(r.Annotations[noteGang]), &m.shape) != nil || m.shape.Nodes < 1 {
 		return m, false
 	}
-	read(job.Annotations[noteReleased], &m.released)
-	read(job.Annotations[noteStopped], &m.stopped)
-	read(job.Annotations[noteEnded], &m.ended)
+	read(r.Annotations[noteReleased], &m.released)
+	read(r.Annotations[noteStopped], &m.stopped)
+	read(r.Annotations[noteEnded], &m.ended)
 	return m, true
 }
 

@@ -31,8 +31,8 @@ const (
 )
 
 const (
-	// longestName leaves room for "-NNNNN" within the 63 letters of a host name.
-	longestName = 56
+	// longestName leaves room for "-g-0-NNNNN" within the 63 letters of a host name.
+	longestName = 52
 	namePrefix  = "yard-"
 	longestKey  = 200
 )

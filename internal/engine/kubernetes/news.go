@@ -19,9 +19,11 @@ const (
 	readers   = 8       // reads at the same time
 )
 
-// news is the last known progress of a gang, and how fast its ranks go.
+// news is the last known progress of a gang, and how fast its ranks go; before
+// it begins, why it is not let.
 type news struct {
 	progress fleet.Progress
+	waits    string
 	points   ranks.Paces
 	paces    []fleet.Pace // of the points; never changed, but replaced
 	asked    []time.Time  // of each node, when it was read last
@@ -49,6 +51,16 @@ func (c *newsCache) latest(name string) (fleet.Progress, []fleet.Pace) {
 		return fleet.Progress{}, nil
 	}
 	return n.progress, n.paces
+}
+
+// waits is why a gang was not let begin when that was asked last.
+func (c *newsCache) waits(name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := c.last[name]; n != nil {
+		return n.waits
+	}
+	return ""
 }
 
 func (c *newsCache) drop(name string) {
@@ -97,6 +109,7 @@ func (c *newsCache) due(name string, nodes int, now time.Time) map[int]time.Time
 type heard struct {
 	points []fleet.Progress // of the first node
 	paces  []ranks.PacePoint
+	waits  string
 }
 
 func (c *newsCache) put(name string, h heard) {
@@ -107,7 +120,7 @@ func (c *newsCache) put(name string, h heard) {
 	if !ok {
 		return // dropped meanwhile
 	}
-	n.reading = false
+	n.reading, n.waits = false, h.waits
 	if len(h.points) > 0 {
 		n.progress = h.points[len(h.points)-1]
 	}
@@ -119,9 +132,10 @@ func (c *newsCache) put(name string, h heard) {
 	}
 }
 
-// freshen reads the progress of a gang in the background when that is due.
+// freshen reads the progress of a gang, or why it waits, in the background when
+// that is due.
 func (e *Engine) freshen(s sight) {
-	name := s.job.Name
+	name := s.Name
 	due := e.news.due(name, len(s.parts), e.now())
 	if len(due) == 0 {
 		return
@@ -130,6 +144,14 @@ func (e *Engine) freshen(s sight) {
 		ctx, cancel := bounded(e.tender.ctx)
 		defer cancel()
 		var all heard
+		if s.released == nil {
+			var err error
+			if all.waits, err = e.readWaits(ctx, s); err != nil && e.tender.ctx.Err() == nil {
+				e.options.Log.Debug("it cannot be asked why a gang waits", "key", s.shape.Key, "error", err)
+			}
+			e.news.put(name, all)
+			return
+		}
 		for node, since := range due {
 			points, paces, err := e.readNews(ctx, s.parts[node], since)
 			if err != nil && e.tender.ctx.Err() == nil {
@@ -142,6 +164,15 @@ func (e *Engine) freshen(s sight) {
 		}
 		e.news.put(name, all)
 	})
+}
+
+// readWaits asks Kueue why it does not let a gang begin.
+func (e *Engine) readWaits(ctx context.Context, s sight) (string, error) {
+	list, err := e.workloads(ctx, s.UID)
+	if err != nil || len(list) == 0 {
+		return "", err
+	}
+	return list[0].waits(e.cluster.Queue), nil
 }
 
 // readNews reads the newest reports in a node's log: those after a time, with a

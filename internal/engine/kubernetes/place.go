@@ -141,7 +141,7 @@ func (p place) security() *corev1.SecurityContext {
 
 // variables are what the chip family's software needs to know; those of the
 // workload go before them.
-func (p place) variables(g engine.Gang) map[string]string {
+func (p place) variables(g engine.Gang, f form) map[string]string {
 	vars := map[string]string{}
 	switch p.chip.family {
 	case chip.CUDA, chip.ROCm:
@@ -154,7 +154,7 @@ func (p place) variables(g engine.Gang) map[string]string {
 		vars["NEURON_RT_STOCHASTIC_ROUNDING_EN"] = "1"
 		if g.Nodes > 1 {
 			name := objectName(g.Key)
-			vars["NEURON_RT_ROOT_COMM_ID"] = fmt.Sprintf("%s-0.%s:%d", name, name, neuronPort)
+			vars["NEURON_RT_ROOT_COMM_ID"] = fmt.Sprintf("%s.%s:%d", f.host(name, 0), name, neuronPort)
 		}
 	}
 	if p.efa(g) > 0 {

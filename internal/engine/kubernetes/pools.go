@@ -27,7 +27,7 @@ func (e *Engine) Pools(ctx context.Context) ([]fleet.Pool, error) {
 	if err := e.watch.ready(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := e.gangMeans(ctx); err != nil { // also tells whether the cluster answers
+	if _, err := e.facilities(ctx); err != nil { // also tells whether the cluster answers
 		return nil, err
 	}
 	var pools []fleet.Pool

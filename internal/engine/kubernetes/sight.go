@@ -6,9 +6,7 @@ import (
 	"strings"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/switchyard-ai/switchyard/internal/engine/agent"
@@ -20,9 +18,12 @@ const mainContainer = "ranks"
 
 // sight is what is seen of one gang.
 type sight struct {
-	job *batchv1.Job
+	record
 	marks
 	parts []part // by node of the gang
+	// surplus tells that the cluster made pods anew, or keeps some of a gang
+	// that has ended: Kueue admits again what it evicted.
+	surplus bool
 }
 
 // part is what is seen of one node of a gang.
@@ -59,29 +60,19 @@ func (e *Engine) look(ctx context.Context, name string) (sight, error) {
 	if e.isForgotten(name) {
 		return sight{}, fault.New(fault.Lost, "the cluster does not know the gang")
 	}
-	job := e.watch.job(e.namespace, name)
-	if job == nil {
+	r, known := e.watch.record(e.namespace, name)
+	if !known {
 		var err error
-		if job, err = e.readJob(ctx, name); err != nil {
+		if r, err = e.readRecord(ctx, name); err != nil {
 			return sight{}, err
 		}
 	}
-	return e.sightOf(job, e.watch.podsOf(name))
-}
-
-func (e *Engine) readJob(ctx context.Context, name string) (*batchv1.Job, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	job, err := e.api.jobs.Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, fault.New(fault.Lost, "the cluster does not know the gang")
-	}
-	return job, failure(err, "looking for the gang")
+	return e.sightOf(r, e.watch.podsOf(name))
 }
 
 // lookAgain is look past the watch, which may lag behind.
 func (e *Engine) lookAgain(ctx context.Context, name string) (sight, error) {
-	job, err := e.readJob(ctx, name)
+	r, err := e.readRecord(ctx, name)
 	if err != nil {
 		return sight{}, err
 	}
@@ -95,31 +86,44 @@ func (e *Engine) lookAgain(ctx context.Context, name string) (sight, error) {
 	for i := range list.Items {
 		pods[i] = &list.Items[i]
 	}
-	return e.sightOf(job, pods)
+	return e.sightOf(r, pods)
 }
 
-func (e *Engine) sightOf(job *batchv1.Job, pods []*corev1.Pod) (sight, error) {
-	s := sight{job: job}
+func (e *Engine) sightOf(r record, pods []*corev1.Pod) (sight, error) {
+	s := sight{record: r}
 	var ok bool
-	if s.marks, ok = readMarks(job); !ok || job.DeletionTimestamp != nil {
+	if s.marks, ok = readMarks(r); !ok || r.DeletionTimestamp != nil {
 		return s, fault.New(fault.Lost, "the cluster does not know the gang")
 	}
 	s.parts = make([]part, s.shape.Nodes)
-	for _, pod := range pods {
-		if !metav1.IsControlledBy(pod, job) {
-			continue // of an earlier Job of that name
+	for _, pod := range append(pods, e.tender.departed(r.Name)...) {
+		if recordOf(pod) != r.UID {
+			continue // of an earlier gang of that name
 		}
-		if i, err := strconv.Atoi(pod.Labels[labelIndex]); err == nil && i >= 0 && i < len(s.parts) && newer(pod, s.parts[i].pod) {
+		i, ok := indexOf(pod)
+		switch {
+		case !ok || i >= len(s.parts):
+		case s.released != nil && i < len(s.released.Pods) && string(pod.UID) != s.released.Pods[i]:
+			s.surplus = s.surplus || unfinished(pod)
+		case newer(pod, s.parts[i].pod):
 			s.parts[i].pod = pod
 		}
 	}
 	for i := range s.parts {
-		if s.parts[i].pod == nil {
-			s.parts[i].pod = e.tender.departed(job.UID, i)
-		}
 		e.judge(&s.parts[i], s.marks)
+		if pod := s.parts[i].pod; pod != nil && s.ended != nil {
+			s.surplus = s.surplus || unfinished(pod)
+		}
 	}
 	return s, nil
+}
+
+// unfinished reports whether a pod goes on: its agent has not ended, and nobody
+// has asked for its end.
+func unfinished(pod *corev1.Pod) bool {
+	status := statusOf(pod.Status.ContainerStatuses, mainContainer)
+	return pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodFailed && pod.Status.Phase != corev1.PodSucceeded &&
+		(status == nil || status.State.Terminated == nil)
 }
 
 func newer(pod, than *corev1.Pod) bool {

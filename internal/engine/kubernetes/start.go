@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1alpha2 "k8s.io/api/scheduling/v1alpha2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,28 +13,28 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/fault"
 )
 
-// Start implements engine.Engine. The creation of the Job is what accepts a
-// gang; a repeated Start makes what is still missing beside it.
+// Start implements engine.Engine. The creation of the Job or JobSet is what
+// accepts a gang; a repeated Start makes what is still missing beside it.
 func (e *Engine) Start(ctx context.Context, gang engine.Gang) error {
 	if err := checkGang(gang); err != nil {
 		return err
 	}
 	name := objectName(gang.Key)
-	job, err := e.readJob(ctx, name)
+	r, err := e.readRecord(ctx, name)
 	if fault.Is(err, fault.Lost) {
 		if fenced, ferr := e.fenced(ctx, name); ferr != nil || fenced {
 			return cmp.Or(ferr, usedUp(gang.Key, fenced))
 		}
-		job, err = e.create(ctx, gang)
+		r, err = e.create(ctx, gang)
 	}
 	if err != nil {
 		return err
 	}
-	m, ours := readMarks(job)
+	m, ours := readMarks(r)
 	switch {
 	case !ours || m.shape.Key != gang.Key:
-		return fault.Newf(fault.Conflict, "a Job named %s is there and not of this gang", name)
-	case job.DeletionTimestamp != nil:
+		return fault.Newf(fault.Conflict, "a %s named %s is there and not of this gang", r.form, name)
+	case r.DeletionTimestamp != nil:
 		return fault.Newf(fault.Conflict, "gang %s is being removed", gang.Key)
 	case m.released != nil || m.ended != nil:
 		return nil
@@ -45,12 +44,12 @@ func (e *Engine) Start(ctx context.Context, gang engine.Gang) error {
 		return err
 	}
 	if fenced {
-		if err := e.deleteJob(ctx, job); err != nil {
+		if err := e.deleteRecord(ctx, r); err != nil {
 			return err
 		}
 		return usedUp(gang.Key, true)
 	}
-	return e.furnish(ctx, gang, job, m.shape)
+	return e.furnish(ctx, gang, r, m.shape)
 }
 
 func usedUp(key string, fenced bool) error {
@@ -60,32 +59,26 @@ func usedUp(key string, fenced bool) error {
 	return fault.Newf(fault.Conflict, "gang %s was stopped before it started, or forgotten", key)
 }
 
-// create makes the gang's Job, or finds the one that another start made.
-func (e *Engine) create(ctx context.Context, gang engine.Gang) (*batchv1.Job, error) {
+// create makes the gang's record, or finds the one that another start made.
+func (e *Engine) create(ctx context.Context, gang engine.Gang) (record, error) {
 	found, err := e.needMeans(ctx, gang.Nodes)
 	if err != nil {
-		return nil, err
+		return record{}, err
 	}
 	if err := e.watch.ready(ctx); err != nil {
-		return nil, err
+		return record{}, err
 	}
 	job, err := e.build(gang, found)
 	if err != nil {
-		return nil, err
+		return record{}, err
 	}
-	call, cancel := bounded(ctx)
-	defer cancel()
-	made, err := e.api.jobs.Create(call, job, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
-		return e.readJob(ctx, job.Name)
-	}
-	return made, failure(err, "creating the gang's Job")
+	return e.createRecord(ctx, job, found.form())
 }
 
-// furnish makes what belongs to the gang's Job and goes with it.
-func (e *Engine) furnish(ctx context.Context, gang engine.Gang, job *batchv1.Job, shape shape) error {
-	meta := metav1.ObjectMeta{Name: job.Name, Labels: e.labels(job.Name), OwnerReferences: []metav1.OwnerReference{{
-		APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job", Name: job.Name, UID: job.UID, // not blocking: that would need more rights
+// furnish makes what belongs to the gang's record and goes with it.
+func (e *Engine) furnish(ctx context.Context, gang engine.Gang, r record, shape shape) error {
+	meta := metav1.ObjectMeta{Name: r.Name, Labels: e.labels(r.Name), OwnerReferences: []metav1.OwnerReference{{
+		APIVersion: r.form.version(), Kind: string(r.form), Name: r.Name, UID: r.UID, // not blocking: that would need more rights
 	}}}
 	if len(gang.Secrets) > 0 {
 		err := e.make(ctx, "the gang's Secret", func(ctx context.Context) error {
@@ -107,12 +100,12 @@ func (e *Engine) furnish(ctx context.Context, gang engine.Gang, job *batchv1.Job
 			return err
 		}
 	}
-	if shape.Nodes == 1 {
+	if shape.Nodes == 1 || r.form == jobSetForm { // a JobSet brings its own
 		return nil
 	}
 	return e.make(ctx, "the gang's Service", func(ctx context.Context) error {
 		_, err := e.api.services.Create(ctx, &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{
-			ClusterIP: corev1.ClusterIPNone, PublishNotReadyAddresses: true, Selector: map[string]string{labelJob: job.Name},
+			ClusterIP: corev1.ClusterIPNone, PublishNotReadyAddresses: true, Selector: map[string]string{labelJob: r.Name},
 		}}, metav1.CreateOptions{})
 		return err
 	})
@@ -153,17 +146,6 @@ func (e *Engine) fence(ctx context.Context, name, key string) error {
 		}}, metav1.CreateOptions{})
 		return err
 	})
-}
-
-func (e *Engine) deleteJob(ctx context.Context, job *batchv1.Job) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	background := metav1.DeletePropagationBackground
-	err := e.api.jobs.Delete(ctx, job.Name, metav1.DeleteOptions{PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &job.UID}})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // gone, or gone and another of the name
-	}
-	return failure(err, "deleting the gang's Job")
 }
 
 func (e *Engine) deleteSecret(ctx context.Context, name string) error {

@@ -8,11 +8,13 @@ import (
 
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/engine/agent"
+	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 )
 
-// status tells what is seen of a gang in the port's words.
-func (s sight) status(progress fleet.Progress) engine.Status {
+// status tells what is seen of a gang in the port's words; waits is why Kueue
+// does not let it begin.
+func (s sight) status(progress fleet.Progress, waits string) engine.Status {
 	if s.ended != nil {
 		return *s.ended
 	}
@@ -23,9 +25,14 @@ func (s sight) status(progress fleet.Progress) engine.Status {
 	}
 	for _, p := range s.parts {
 		if p.reason != "" {
-			status.Reason = p.reason
+			if status.Reason = p.reason; p.node == "" {
+				status.Waits = fault.NoCapacity
+			}
 			break
 		}
+	}
+	if waits != "" {
+		status.Reason, status.Waits = waits, fault.Quota
 	}
 	return status
 }

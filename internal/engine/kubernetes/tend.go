@@ -3,10 +3,10 @@ package kubernetes
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,12 +39,12 @@ type tender struct {
 	running sync.WaitGroup
 
 	mu    sync.Mutex
-	gone  map[types.UID]map[int]*corev1.Pod // last seen of pods that are gone, by Job
-	since map[types.UID]time.Time           // since when a pod has been without hope
+	gone  map[string][]*corev1.Pod // last seen of pods that are gone, by gang
+	since map[types.UID]time.Time  // since when a pod has been without hope
 }
 
 func newTender(e *Engine) *tender {
-	t := &tender{e: e, gone: map[types.UID]map[int]*corev1.Pod{}, since: map[types.UID]time.Time{}}
+	t := &tender{e: e, gone: map[string][]*corev1.Pod{}, since: map[types.UID]time.Time{}}
 	t.queue = workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](50*time.Millisecond, 10*time.Second))
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
@@ -100,8 +100,14 @@ func (t *tender) work(name string) {
 // tend does what is due for one gang.
 func (t *tender) tend(name string) error {
 	s, err := t.e.look(t.ctx, name)
+	if err == nil && s.surplus {
+		t.e.options.Log.Warn("the cluster made pods of a gang anew; they are taken away", "key", s.shape.Key)
+		err = t.e.withdraw(t.ctx, s)
+	}
+	if fault.Is(err, fault.Lost) || err == nil && s.ended != nil {
+		t.drop(name)
+	}
 	if err != nil || s.ended != nil {
-		t.drop(s, err)
 		return err
 	}
 	switch {
@@ -129,34 +135,41 @@ func (t *tender) end(name string) error {
 	if s.released == nil {
 		change["suspend"] = true // nothing more of it is made, and its pods go
 	}
+	if s.shape.Means == kueue {
+		if err := t.e.leaveQueue(t.ctx, s, &final); err != nil {
+			return err
+		}
+	}
 	t.e.options.Log.Info("a gang ended", "key", s.shape.Key, "code", final.ExitCode, "reason", final.Reason)
-	_, err = t.e.annotate(t.ctx, s.job, map[string]string{noteEnded: toJSON(final)}, change)
-	return err
+	return t.e.annotate(t.ctx, s.record, map[string]string{noteEnded: toJSON(final)}, change)
 }
 
 // release lets the agents of a gang begin when every one of them runs.
 func (t *tender) release(s sight) error {
-	hosts := make([]string, len(s.parts))
+	hosts, pods := make([]string, len(s.parts)), make([]string, len(s.parts))
 	for i, p := range s.parts {
 		if p.state != running || p.pod.DeletionTimestamp != nil {
 			t.watchHope(s)
 			return nil
 		}
-		hosts[i] = p.pod.Status.PodIP
+		hosts[i], pods[i] = p.pod.Status.PodIP, string(p.pod.UID)
 	}
-	fenced, err := t.e.fenced(t.ctx, s.job.Name)
+	fenced, err := t.e.fenced(t.ctx, s.Name)
 	if err != nil {
 		return err
 	}
 	if fenced {
-		return t.e.deleteJob(t.ctx, s.job)
+		return t.e.deleteRecord(t.ctx, s.record)
 	}
-	mark := releasedMark{At: t.e.now(), Hosts: hosts, Nodes: s.nodeNames()}
-	if _, err := t.e.annotate(t.ctx, s.job, map[string]string{noteReleased: toJSON(mark)}, nil); err != nil {
+	if only, err := t.e.alone(t.ctx, s.record); err != nil || !only {
+		return err
+	}
+	mark := releasedMark{At: t.e.now(), Hosts: hosts, Nodes: s.nodeNames(), Pods: pods}
+	if err := t.e.annotate(t.ctx, s.record, map[string]string{noteReleased: toJSON(mark)}, nil); err != nil {
 		return err
 	}
 	if s.shape.Secret {
-		return t.e.deleteSecret(t.ctx, s.job.Name)
+		return t.e.deleteSecret(t.ctx, s.Name)
 	}
 	return nil
 }
@@ -208,7 +221,7 @@ func (t *tender) kill(s sight, asked time.Time, grace time.Duration) error {
 		}
 	}
 	if left := asked.Add(grace + killAfter).Sub(t.e.now()); left > 0 {
-		t.queue.AddAfter(s.job.Name, min(left, time.Hour))
+		t.queue.AddAfter(s.Name, min(left, time.Hour))
 		return nil
 	}
 	for _, p := range s.parts {
@@ -220,7 +233,7 @@ func (t *tender) kill(s sight, asked time.Time, grace time.Duration) error {
 			return err
 		}
 	}
-	t.queue.AddAfter(s.job.Name, killAfter)
+	t.queue.AddAfter(s.Name, killAfter)
 	return nil
 }
 
@@ -239,23 +252,6 @@ func (t *tender) tell(s sight, note string, text func(part) string) error {
 	return group.Wait()
 }
 
-// annotate changes a Job's annotations, and fields of its spec, if nobody
-// changed it meanwhile: of a release and a stop only one goes first.
-func (e *Engine) annotate(ctx context.Context, job *batchv1.Job, notes map[string]string, spec map[string]any) (*batchv1.Job, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	change := map[string]any{"metadata": map[string]any{"resourceVersion": job.ResourceVersion, "annotations": notes}}
-	if len(spec) > 0 {
-		change["spec"] = spec
-	}
-	data, err := json.Marshal(change)
-	if err != nil {
-		return nil, err
-	}
-	changed, err := e.api.jobs.Patch(ctx, job.Name, types.MergePatchType, data, metav1.PatchOptions{})
-	return changed, failure(err, "recording at the gang's Job")
-}
-
 func (e *Engine) annotatePod(ctx context.Context, name, note, text string) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -270,46 +266,31 @@ func (e *Engine) annotatePod(ctx context.Context, name, note, text string) error
 	return failure(err, "telling a pod of the gang")
 }
 
-// keep keeps the last that was seen of a pod that is gone: its report is in it.
+// keep keeps the last that was seen of a pod that is gone, where it had ended:
+// its report is in it.
 func (t *tender) keep(pod *corev1.Pod) {
-	owner := metav1.GetControllerOf(pod)
-	index, ok := indexOf(pod)
-	if owner == nil || !ok {
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.since, pod.UID)
-	if t.gone[owner.UID] == nil {
-		t.gone[owner.UID] = map[int]*corev1.Pod{}
-	}
-	if statusOf(pod.Status.ContainerStatuses, mainContainer) != nil {
-		t.gone[owner.UID][index] = pod
+	if s := statusOf(pod.Status.ContainerStatuses, mainContainer); s != nil && s.State.Terminated != nil {
+		gang := pod.Labels[labelGang]
+		t.gone[gang] = append(t.gone[gang], pod)
 	}
 }
 
-// departed is the last that was seen of a pod that is gone, where it had ended.
-func (t *tender) departed(job types.UID, index int) *corev1.Pod {
+// departed are the pods of a gang that are gone, where they had ended, as they
+// were seen last.
+func (t *tender) departed(gang string) []*corev1.Pod {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	pod := t.gone[job][index]
-	if pod == nil {
-		return nil
-	}
-	if s := statusOf(pod.Status.ContainerStatuses, mainContainer); s == nil || s.State.Terminated == nil {
-		return nil
-	}
-	return pod
+	return slices.Clone(t.gone[gang])
 }
 
 // drop forgets what was kept of a gang that has ended.
-func (t *tender) drop(s sight, err error) {
-	if err != nil && !fault.Is(err, fault.Lost) || s.job == nil {
-		return
-	}
+func (t *tender) drop(gang string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.gone, s.job.UID)
+	delete(t.gone, gang)
 }
 
 // lasts reports whether a pod has been without hope for long enough.
@@ -334,7 +315,7 @@ func (t *tender) watchHope(s sight) {
 			continue
 		}
 		if since, ok := t.since[p.pod.UID]; ok {
-			t.queue.AddAfter(s.job.Name, max(confirmAfter-t.e.now().Sub(since), 100*time.Millisecond))
+			t.queue.AddAfter(s.Name, max(confirmAfter-t.e.now().Sub(since), 100*time.Millisecond))
 			return
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,11 +20,13 @@ const byGang = "gang"
 // watched is what the cluster tells by itself: thousands of gangs are looked
 // at without asking for them.
 type watched struct {
-	jobs, pods, nodes cache.SharedIndexInformer
-	log               *slog.Logger
+	jobs, sets, pods, nodes cache.SharedIndexInformer // sets is run once alsoSets is called
+	log                     *slog.Logger
 
 	stopping chan struct{}
 	once     sync.Once
+	setsOnce sync.Once
+	ctx      context.Context // of the informers
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 }
@@ -39,7 +40,8 @@ type listed[L runtime.Object] interface {
 func newWatched(a *api, site string, log *slog.Logger) *watched {
 	ours := labelSite + "=" + site
 	return &watched{
-		jobs:     informer(a.jobs, ours, &batchv1.Job{}, trimJob),
+		jobs:     informer(a.records(jobForm), ours, &metav1.PartialObjectMetadata{}, trimRecord),
+		sets:     informer(a.records(jobSetForm), ours, &metav1.PartialObjectMetadata{}, trimRecord),
 		pods:     informer(a.pods, ours, &corev1.Pod{}, trimPod),
 		nodes:    informer(a.nodes, "", &corev1.Node{}, trimNode),
 		log:      log,
@@ -76,7 +78,7 @@ func (w *watched) start(see func(gang string, gone *corev1.Pod)) {
 			object = last.Obj
 		}
 		switch o := object.(type) {
-		case *batchv1.Job:
+		case *metav1.PartialObjectMetadata:
 			see(o.Name, nil)
 		case *corev1.Pod:
 			if gone {
@@ -91,17 +93,25 @@ func (w *watched) start(see func(gang string, gone *corev1.Pod)) {
 		UpdateFunc: func(_, object any) { tell(object, false) },
 		DeleteFunc: func(object any) { tell(object, true) },
 	}
-	for _, i := range []cache.SharedIndexInformer{w.jobs, w.pods} {
+	for _, i := range []cache.SharedIndexInformer{w.jobs, w.sets, w.pods} {
 		_, _ = i.AddEventHandler(handler) // refused only once it has stopped
 	}
-	ctx, cancel := context.WithCancel(quiet(context.Background()))
-	w.cancel = cancel
+	w.ctx, w.cancel = context.WithCancel(quiet(context.Background()))
 	for _, i := range []cache.SharedIndexInformer{w.jobs, w.pods, w.nodes} {
-		_ = i.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-			w.log.Warn("the cluster cannot be watched; it is tried again", "error", err)
-		})
-		w.running.Go(func() { i.RunWithContext(ctx) })
+		w.run(i)
 	}
+}
+
+func (w *watched) run(i cache.SharedIndexInformer) {
+	_ = i.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+		w.log.Warn("the cluster cannot be watched; it is tried again", "error", err)
+	})
+	w.running.Go(func() { i.RunWithContext(w.ctx) })
+}
+
+// alsoSets begins watching JobSets, once the cluster is known to have them.
+func (w *watched) alsoSets() {
+	w.setsOnce.Do(func() { w.run(w.sets) })
 }
 
 func (w *watched) stop() {
@@ -130,11 +140,14 @@ func (w *watched) ready(ctx context.Context) error {
 	return nil
 }
 
-func (w *watched) job(namespace, name string) *batchv1.Job {
-	if found, ok, err := w.jobs.GetStore().GetByKey(namespace + "/" + name); ok && err == nil {
-		return found.(*batchv1.Job)
+// record is the gang of that name as it was seen last.
+func (w *watched) record(namespace, name string) (record, bool) {
+	for f, i := range map[form]cache.SharedIndexInformer{jobForm: w.jobs, jobSetForm: w.sets} {
+		if found, ok, err := i.GetStore().GetByKey(namespace + "/" + name); ok && err == nil {
+			return record{found.(*metav1.PartialObjectMetadata), f}, true
+		}
 	}
-	return nil
+	return record{}, false
 }
 
 func (w *watched) podsOf(gang string) []*corev1.Pod {
@@ -159,9 +172,9 @@ func (w *watched) node(name string) *corev1.Node {
 // What follows drops what the engine never looks at, so that a large site
 // costs little memory.
 
-func trimJob(object any) (any, error) {
-	if job, ok := object.(*batchv1.Job); ok {
-		job.ManagedFields, job.Spec.Template = nil, corev1.PodTemplateSpec{}
+func trimRecord(object any) (any, error) {
+	if o, ok := object.(*metav1.PartialObjectMetadata); ok {
+		o.ManagedFields = nil
 	}
 	return object, nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,8 @@ type Options struct {
 	Nodes int  // real ones, with containerd and a kubelet each
 	Gang  bool // native gang scheduling, as far as this version has it
 	Kwok  bool // fake nodes can be added
+	// Operators are what else runs in the cluster: "kueue", "jobset".
+	Operators []string
 	// NodeGrace is how long a node may be silent before it counts as lost; 0 is
 	// long enough for a busy machine.
 	NodeGrace time.Duration
@@ -56,7 +59,7 @@ const tokens = Admin + `,admin,admin,"system:masters"
 func Start(t testing.TB, o Options) *Cluster {
 	t.Helper()
 	Need(t)
-	bin := programs(t)
+	bin := programs(t, o.Operators...)
 	if o.NodeGrace == 0 {
 		o.NodeGrace = 40 * time.Second
 	}
@@ -72,6 +75,11 @@ func Start(t testing.TB, o Options) *Cluster {
 	c.StartAPI(t)
 	c.must(t, c.lab.start("controllers", c.controllers()...))
 	c.must(t, c.lab.start("scheduler", c.scheduler()...))
+	for _, operator := range operators() {
+		if slices.Contains(o.Operators, operator.name) {
+			c.startOperator(t, operator)
+		}
+	}
 	for i := range o.Nodes {
 		c.nodes = append(c.nodes, c.startNode(t, i+1))
 	}

@@ -63,9 +63,10 @@ func module() (string, error) {
 	return filepath.Dir(strings.TrimSpace(string(out))), nil
 }
 
-// programs returns the folder with Kubernetes' programs and kwok, which are
-// built when they are not there yet: some minutes, once per machine.
-func programs(t testing.TB) string {
+// programs returns the folder with Kubernetes' programs, kwok and these
+// operators, which are built when they are not there yet: some minutes, once
+// per machine.
+func programs(t testing.TB, operators ...string) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -82,7 +83,7 @@ func programs(t testing.TB) string {
 	defer lock.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), buildPatience)
 	defer cancel()
-	for _, name := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kwok"} {
+	for _, name := range append([]string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kwok"}, operators...) {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			continue
 		}
@@ -94,26 +95,40 @@ func programs(t testing.TB) string {
 	return dir
 }
 
+// build builds one program into the folder.
 func build(ctx context.Context, dir, name string) error {
-	var cmd *exec.Cmd
 	if name == "kwok" {
-		cmd = exec.CommandContext(ctx, "go", "install", "sigs.k8s.io/kwok/cmd/kwok@"+kwokVersion)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+dir)
-	} else {
-		root, err := module()
-		if err != nil {
-			return err
-		}
-		major, rest, _ := strings.Cut(kubernetesVersion, ".")
-		minor, _, _ := strings.Cut(rest, ".")
-		const version = "-X k8s.io/component-base/version."
-		flags := "-s -w " + version + "gitVersion=v" + kubernetesVersion + " " + version + "gitMajor=" + major + " " + version + "gitMinor=" + minor
-		tmp := filepath.Join(dir, "."+name)
-		cmd = exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "selinux,notest,grpcnotrace", "-ldflags", flags, "-o", tmp, "k8s.io/kubernetes/cmd/"+name)
-		cmd.Dir = filepath.Join(root, "tools", "kubernetes")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		defer func() { _ = os.Rename(tmp, filepath.Join(dir, name)) }() // not there where the build did not succeed
+		cmd := exec.CommandContext(ctx, "go", "install", "sigs.k8s.io/kwok/cmd/kwok@"+kwokVersion)
+		return runBuild(cmd, "GOBIN="+dir)
 	}
+	root, err := module()
+	if err != nil {
+		return err
+	}
+	folder, pkg, flags := filepath.Join(root, "tools", "kubernetes"), "k8s.io/kubernetes/cmd/"+name, "-s -w "+versionFlags()
+	for _, o := range operators() {
+		if o.name == name {
+			folder, pkg, flags = filepath.Join(root, operatorsFolder), o.main, "-s -w"
+		}
+	}
+	tmp := filepath.Join(dir, "."+name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "selinux,notest,grpcnotrace", "-ldflags", flags, "-o", tmp, pkg)
+	cmd.Dir = folder
+	if err := runBuild(cmd); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(dir, name))
+}
+
+func versionFlags() string {
+	major, rest, _ := strings.Cut(kubernetesVersion, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	const version = "-X k8s.io/component-base/version."
+	return version + "gitVersion=v" + kubernetesVersion + " " + version + "gitMajor=" + major + " " + version + "gitMinor=" + minor
+}
+
+func runBuild(cmd *exec.Cmd, environ ...string) error {
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), environ...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
