@@ -112,30 +112,54 @@ const maxRunHours = 10 * 366 * 24
 
 // marginal bills the hours again in which a line gets more.
 func (b *Book) marginal(line int, added map[int64]num) Marginal {
-	parts := map[int64][]piece{}
+	changes := map[int64][]change{}
 	for hour, more := range added {
-		parts[hour], _ = b.segments(line, hour, hour+hourSeconds, more) // of a line that is known nothing can be wrong
+		changes[hour] = []change{{line, more}}
+	}
+	return b.differ(changes)
+}
+
+// change is what a line gets more of in an hour, or less.
+type change struct {
+	line int
+	more num
+}
+
+// differ bills the hours again in which lines get more or less. No line gets
+// less than nothing.
+func (b *Book) differ(changes map[int64][]change) Marginal {
+	parts := map[int64][]piece{}
+	for _, hour := range slices.Sorted(maps.Keys(changes)) {
+		for _, c := range changes[hour] {
+			some, _ := b.segments(c.line, hour, hour+hourSeconds, c.more) // of a line that is known nothing can be wrong
+			parts[hour] = append(parts[hour], some...)
+		}
 	}
 	b.rank()
 	d := delta{book: b, parts: map[partKey]int64{}}
 	results := map[int64]*hourResult{}
-	var quantity num
-	for _, hour := range slices.Sorted(maps.Keys(added)) {
-		state, more := b.hourAt(hour), added[hour]
+	repeated := &steady{}
+	var list num
+	for _, hour := range slices.Sorted(maps.Keys(changes)) {
+		state := b.hourAt(hour)
 		with := &hourState{quantities: make([]num, max(len(state.quantities), len(b.lineCells))), pieces: state.pieces}
 		copy(with.quantities, state.quantities)
 		for _, p := range parts[hour] {
-			with.quantities[p.line] = with.quantities[p.line].add(p.quantity)
+			before := with.quantities[p.line]
+			with.quantities[p.line] = before.add(p.quantity)
+			if with.quantities[p.line].sign() < 0 {
+				with.quantities[p.line] = num{}
+			}
+			list = list.add(with.quantities[p.line].sub(before).mul(b.cells[b.lineCells[p.line]].list))
 		}
-		quantity = quantity.add(more)
-		with.result = b.billHour(hour, with)
+		with.result = repeated.bill(b, hour, with)
 		d.count(state.result.entries, -1)
 		d.count(with.result.entries, 1)
 		results[hour] = &with.result
 	}
 	b.regatherWith(results, &d)
 	m := d.marginal()
-	m.List = quantity.mul(b.cells[b.lineCells[line]].list).micros()
+	m.List = list.micros()
 	m.Reason = d.reason(m)
 	return m
 }

@@ -1,0 +1,148 @@
+package billing
+
+import (
+	"slices"
+	"time"
+
+	"github.com/switchyard-ai/switchyard/internal/fault"
+)
+
+// Expected is use of a line that goes on as it is.
+type Expected struct {
+	Line Line
+	Pace Quantity // units an hour
+}
+
+// Foresee makes a bill of the past one of the past and an outlook: the uses go
+// on from an hour to the last end of all clauses, and all is settled to there,
+// as Marginal and Shift need it. A book that foresees takes no usage any more.
+func (b *Book) Foresee(from time.Time, uses []Expected) error {
+	start, end := floorHour(from.Unix()), floorHour(from.Unix())
+	if _, to, some := b.Life(); some {
+		end = max(start, ceilHour(to.Unix()))
+	}
+	var ahead []num
+	for _, use := range uses {
+		line, err := b.Line(use.Line)
+		if err != nil {
+			return err
+		}
+		if use.Pace.cmp(whole(largestQuantity)) > 0 || use.Pace.mul(b.cells[b.lineCells[line]].list).cmp(whole(largestRow)) > 0 {
+			return fault.Newf(fault.Invalid, "%s units an hour are too many to bill", use.Pace)
+		}
+		for len(ahead) <= line {
+			ahead = append(ahead, num{})
+		}
+		ahead[line] = ahead[line].add(use.Pace.num)
+	}
+	for hour := start; hour < end; hour += hourSeconds {
+		state := b.hourAt(hour)
+		if state == nil {
+			state = &hourState{}
+			b.hours[hour] = state
+		}
+		state.quantities, state.dirty = sumOf(state.quantities, ahead), true
+	}
+	begin := start
+	if first, _, some := b.Span(); some && b.to == b.from {
+		begin = min(begin, first.Unix())
+	}
+	if len(ahead) > 0 && end > start {
+		if b.used.from == b.used.to {
+			b.used.from, b.used.to = start, end
+		}
+		b.used.from, b.used.to = min(b.used.from, start), max(b.used.to, end)
+	}
+	b.Settle(unixTime(begin), unixTime(end), func(Charge) {})
+	return b.Err()
+}
+
+// sumOf adds an outlook to what an hour holds. Hours that hold nothing share
+// the outlook: there are tens of thousands of them.
+func sumOf(held, ahead []num) []num {
+	if !slices.ContainsFunc(held, func(n num) bool { return n.sign() != 0 }) {
+		return ahead
+	}
+	sum := slices.Clone(held)
+	for line, more := range ahead {
+		if line == len(sum) {
+			sum = append(sum, num{})
+		}
+		sum[line] = sum[line].add(more)
+	}
+	return sum
+}
+
+// Shift is a change of what is used: so much more of a line an hour over a
+// span, or less where Less is set.
+type Shift struct {
+	Line     Line
+	From, To time.Time
+	Pace     Quantity // units an hour
+	Less     bool
+}
+
+// Shift returns what changes of use, made together, add to a bill that was
+// settled to the end, as Marginal does for one line in one hour. Hours that were
+// not billed are at list price: no contract is known there.
+func (b *Book) Shift(shifts ...Shift) (Marginal, error) {
+	changes := map[int64][]change{}
+	var beyond num
+	for _, s := range shifts {
+		start, end := s.From.Unix(), s.To.Unix()
+		if end <= start || (end-start)/hourSeconds > maxRunHours {
+			return Marginal{}, fault.Newf(fault.Invalid, "use from %s to %s cannot be priced", s.From.Format(time.RFC3339), s.To.Format(time.RFC3339))
+		}
+		line, err := b.Line(s.Line)
+		if err != nil {
+			return Marginal{}, err
+		}
+		pace := s.Pace.num
+		if s.Less {
+			pace = pace.neg()
+		}
+		for hour := floorHour(start); hour < end; hour += hourSeconds {
+			part := pace.mul(lowest(min(end, hour+hourSeconds)-max(start, hour), hourSeconds))
+			if hour < b.from || hour >= b.to {
+				beyond = beyond.add(part.mul(b.cells[b.lineCells[line]].list))
+				continue
+			}
+			changes[hour] = append(changes[hour], change{line, part})
+		}
+	}
+	m := b.differ(changes)
+	m.Micros, m.List = m.Micros+beyond.micros(), m.List+beyond.micros()
+	return m, b.Err()
+}
+
+// Alike returns a number that lines which are billed alike share.
+func (b *Book) Alike(line Line) (int, error) {
+	index, err := b.Line(line)
+	if err != nil {
+		return 0, err
+	}
+	return b.lineCells[index], nil
+}
+
+// Touching lists the contracts in force at a time whose clauses bill a line, in
+// the order in which the book was given them: without any it costs its list price.
+func (b *Book) Touching(line Line, at time.Time) []string {
+	index, err := b.Line(line)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	fits := b.cells[b.lineCells[index]].fits
+	for i, c := range b.clauses {
+		if fits[i] && c.bills() && c.active(floorHour(at.Unix())) && !slices.Contains(names, c.contract.Name) {
+			names = append(names, c.contract.Name)
+		}
+	}
+	return names
+}
+
+// bills reports whether a clause charges or changes the price of usage; the
+// others are about shares of work, about who may offer, and about stock.
+func (c *clause) bills() bool {
+	return c.ConcentrationCap == nil && c.Exclusivity == nil && c.RightOfFirstRefusal == nil && c.Warrant == nil && c.TerminationFee == nil
+}
