@@ -144,6 +144,12 @@ func (c *Client) Site(ctx context.Context, name string) (out v1.Site, err error)
 	return out, err
 }
 
+// Price asks what nodes of a pool cost a run that comes to it.
+func (c *Client) Price(ctx context.Context, request v1.PriceRequest) (out v1.PriceAnswer, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/prices", nil, request, &out)
+	return out, err
+}
+
 // AddSite connects the site of a file, or changes it, and returns what it looks
 // like; with DryRun nothing is kept.
 func (c *Client) AddSite(ctx context.Context, file v1.SiteFile) (out v1.Site, err error) {

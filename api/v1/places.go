@@ -26,6 +26,10 @@ type Pool struct {
 	Unpriced     bool   `json:"unpriced" doc:"no price is known: the rate is zero and says nothing"`
 	RateSource   string `json:"rate_source"`
 
+	DispatchRate   Money    `json:"dispatch_rate" doc:"what a node adds to the bill in the next hour, contracts in force considered; the rate where none touches it"`
+	DispatchReason string   `json:"dispatch_reason,omitempty" doc:"why that is not the rate"`
+	Contracts      []string `json:"contracts,omitempty" doc:"in force, that touch the price"`
+
 	Draining bool       `json:"draining" doc:"its site drains: it takes no new run"`
 	Ends     *time.Time `json:"ends,omitempty" doc:"when its capacity goes away"`
 }

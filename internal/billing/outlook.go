@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/ledger"
 )
 
 // Expected is use of a line that goes on as it is.
@@ -145,4 +147,12 @@ func (b *Book) Touching(line Line, at time.Time) []string {
 // others are about shares of work, about who may offer, and about stock.
 func (c *clause) bills() bool {
 	return c.ConcentrationCap == nil && c.Exclusivity == nil && c.RightOfFirstRefusal == nil && c.Warrant == nil && c.TerminationFee == nil
+}
+
+// LineOfAttempt is what a node-hour of an attempt is billed as.
+func LineOfAttempt(a fleet.Attempt, project string) Line {
+	return lineOfUse(ledger.Entry{
+		Provider: a.Provider, Region: a.Region, InstanceType: a.InstanceType, Chip: a.Chip, Chipmaker: a.Chipmaker,
+		Option: a.Option, Project: project, Rate: a.Rate, Chips: a.Chips, Nodes: a.Nodes,
+	})
 }

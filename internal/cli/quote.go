@@ -92,12 +92,6 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 	if err != nil {
 		return err
 	}
-	var pools []fleet.Pool
-	if !flags.offers {
-		if pools, err = a.pools(cmd.Context()); err != nil {
-			return err
-		}
-	}
 	pricer, err := a.marginalPrices(flags.contracts, flags.outlook, now)
 	if err != nil {
 		return err
@@ -108,7 +102,8 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 			return err
 		}
 	}
-	answer, err := marketOf(offers).Quote(cmd.Context(), quote.Request{Workload: w, File: filepath.Base(file), Pools: pools, Prices: prices, Now: now})
+	request := quote.Request{Workload: w, File: filepath.Base(file), Prices: prices, Now: now}
+	answer, err := a.quoted(cmd.Context(), marketOf(offers), &request, flags)
 	if err != nil {
 		return err
 	}
@@ -120,8 +115,30 @@ func (a *app) quote(cmd *cobra.Command, file string, flags quoteFlags) error {
 	}
 	l := quoteListing(answer, a.output == "csv", flags)
 	l.before = quoteHeader(w, answer) + "\n\n"
-	l.after = ruledOut(answer, flags) + quoteFooter(answer, pools, file)
+	l.after = ruledOut(answer, flags) + quoteFooter(answer, request.Pools, file)
 	return a.print(l)
+}
+
+// quoted asks the market, with the connected pools unless the flags leave them
+// out. Pools are priced as the control plane places runs by them, unless the
+// flags name contracts or a plan.
+func (a *app) quoted(ctx context.Context, market *quote.Market, request *quote.Request, flags quoteFlags) (answer *quote.Quote, err error) {
+	if flags.offers {
+		return market.Quote(ctx, *request)
+	}
+	err = a.with(ctx, func(p *plane) error {
+		found, err := p.pools(ctx)
+		if err != nil {
+			return err
+		}
+		request.Pools = found.pools
+		if len(flags.contracts) == 0 && flags.plan == "" {
+			request.PoolPrices = p.poolPrices(ctx, found, request.Workload.Project)
+		}
+		answer, err = market.Quote(ctx, *request)
+		return err
+	})
+	return answer, err
 }
 
 func marketOf(offers *catalog.Catalog) *quote.Market {
@@ -146,11 +163,13 @@ func (a *app) meritOrder(ctx context.Context, p *plane, file string, data []byte
 	if err != nil {
 		return "", "", err
 	}
-	pools, err := p.pools(ctx)
+	found, err := p.pools(ctx)
 	if err != nil {
 		return "", "", err
 	}
-	answer, err := marketOf(offers).Quote(ctx, quote.Request{Workload: w, File: filepath.Base(file), Pools: pools, Now: now})
+	answer, err := marketOf(offers).Quote(ctx, quote.Request{
+		Workload: w, File: filepath.Base(file), Pools: found.pools, PoolPrices: p.poolPrices(ctx, found, w.Project), Now: now,
+	})
 	if err != nil {
 		return "", "", err
 	}

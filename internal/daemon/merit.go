@@ -33,6 +33,11 @@ func (d *Daemon) quote(market *quote.Market) server.Quoter {
 		if err != nil {
 			return nil, err
 		}
-		return market.Quote(ctx, quote.Request{Workload: w, File: file, Pools: d.loop.Pools(ctx), Now: now})
+		prices, err := d.loop.PoolPrices(ctx)
+		if err != nil {
+			return nil, err
+		}
+		dispatched := func(pool fleet.Pool) scheduler.Price { return prices(pool, w.Project) }
+		return market.Quote(ctx, quote.Request{Workload: w, File: file, Pools: d.loop.Pools(ctx), PoolPrices: dispatched, Now: now})
 	}
 }

@@ -22,6 +22,8 @@ type Request struct {
 	File     string // name of the workload's file, for messages
 	Pools    []fleet.Pool
 	Prices   scheduler.Prices // nil: list prices
+	// PoolPrices tells the price of a connected pool; nil: Prices does.
+	PoolPrices func(pool fleet.Pool) scheduler.Price
 	Now      time.Time
 
 	PoolsOnly bool // leave the catalog's offers out
@@ -120,9 +122,16 @@ func (m *Market) pool(ctx context.Context, r Request, terms scheduler.Terms, poo
 	}
 	m.measured(r.Workload, pool, speeds)
 	assumptions := m.assumptionsFor(pool)
-	ranked := scheduler.Rank(terms, speeds, []catalog.Offer{poolOffer(pool, kind)}, r.Prices, assumptions, r.Now)
+	prices := r.Prices
+	if r.PoolPrices != nil {
+		prices = func(catalog.Offer) scheduler.Price { return r.PoolPrices(pool) }
+	}
+	ranked := scheduler.Rank(terms, speeds, []catalog.Offer{poolOffer(pool, kind)}, prices, assumptions, r.Now)
 	for _, c := range ranked {
 		c.Connected, c.Site = true, pool.Site
+		if pool.Unpriced && !r.PoolsOnly {
+			c.Feasible, c.Reasons = false, append(c.Reasons, pool.RateSource) // nothing is guessed
+		}
 	}
 	return ranked, nil
 }

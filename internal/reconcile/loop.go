@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/switchyard-ai/switchyard/internal/billing"
 	"github.com/switchyard-ai/switchyard/internal/budget"
 	"github.com/switchyard-ai/switchyard/internal/clock"
 	"github.com/switchyard-ai/switchyard/internal/engine"
@@ -36,6 +37,10 @@ type Options struct {
 	// Merit returns what a workload takes on a pool at the size that costs
 	// least there; false where it cannot be predicted. May be nil.
 	Merit func(w *workload.Workload, pool fleet.Pool) (scheduler.Prospect, bool)
+	// Bills opens the bills of the ledger under the contracts in force, one for
+	// each currency, and says what identifies them, "" where no contract is in
+	// force; where that is what is known, it returns no bills. May be nil.
+	Bills func(ctx context.Context, known string) ([]*billing.Book, string, error)
 	// Budgets returns the budgets in force. May be nil.
 	Budgets func() ([]*budget.Budget, error)
 	// Random returns fresh random bytes for IDs.
@@ -89,6 +94,7 @@ type Loop struct {
 	watch    watchdog
 	copies   copies
 	merits   merits
+	dispatch dispatch
 	seen     interruptions
 }
 

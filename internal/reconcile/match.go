@@ -82,6 +82,7 @@ type option struct {
 	cost      units.Amount // of the whole run, where known
 	known     bool
 	unpriced  bool // nothing is known of what it costs
+	price     scheduler.Price
 }
 
 // rank puts pools with a prediction before those with a price alone, and those
@@ -125,8 +126,14 @@ func (l *Loop) match(run fleet.Run, earlier []fleet.Attempt, pools []fleet.Pool,
 			waiting.RuledOut = append(waiting.RuledOut, pool.ID()+": "+obstacle)
 			continue
 		}
-		hourly := new(big.Rat).Mul(pool.Rate.Rat(), big.NewRat(int64(candidate.Need.Nodes), 1))
-		options = append(options, option{candidate, hourly, best.Cost, known, pool.Unpriced})
+		o := option{candidate: candidate, cost: best.Cost, known: known, unpriced: pool.Unpriced}
+		o.price = l.priceIn(pool, run.Project, candidate.Need, lengthAt(best, pool.Rate))
+		rate := pool.Rate
+		if o.price.Contracted() {
+			rate, o.cost = o.price.Marginal, repriced(best.Cost, pool.Rate, o.price.Marginal)
+		}
+		o.hourly = new(big.Rat).Mul(rate.Rat(), big.NewRat(int64(candidate.Need.Nodes), 1))
+		options = append(options, o)
 	}
 	slices.SortStableFunc(options, func(a, b option) int {
 		if a.rank() != b.rank() {
@@ -139,6 +146,9 @@ func (l *Loop) match(run fleet.Run, earlier []fleet.Attempt, pools []fleet.Pool,
 	})
 	for i, o := range options {
 		o.candidate.Reasons = []string{why(i, options, pools)}
+		if words := o.price.Words("there"); words != "" {
+			o.candidate.Reasons = append(o.candidate.Reasons, words)
+		}
 		waiting.Candidates = append(waiting.Candidates, o.candidate)
 	}
 	if run.Target != "" {

@@ -24,6 +24,10 @@ const (
 // movesEvery is how often moves are looked for.
 const movesEvery = 30 * time.Second
 
+// mostChecks bounds how many moves a look prices exactly before it leaves the
+// rest to the next.
+const mostChecks = 4
+
 // movesTo opens the reason of an attempt that is stopped so that its run goes
 // on elsewhere, and lasts in the store.
 const movesTo = "moves to "
@@ -46,6 +50,16 @@ func (l *Loop) moveWhenDue(ctx context.Context, w world) error {
 		return err
 	}
 	moves, stays := scheduler.Moves(snapshot)
+	for range mostChecks {
+		again, err := l.checked(ctx, &snapshot, moves)
+		if err != nil {
+			return err
+		}
+		if !again {
+			break
+		}
+		moves, stays = scheduler.Moves(snapshot)
+	}
 	for _, move := range moves {
 		verb := verbMove
 		if move.Urgent {

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/fleet"
@@ -65,13 +66,18 @@ func (l *Loop) snapshot(ctx context.Context) (scheduler.Snapshot, error) {
 	}
 	s.Pools = l.poolsSoon(ctx)
 	s.Coming = l.coming(all, s.Live, s.Pools)
+	l.reprice(ctx, usesIn(s, all), false)
 	standings, err := l.Standings(ctx)
 	if err != nil {
 		return s, err
 	}
 	away := l.away()
+	// In turn: what one is about to take, the next is priced without.
+	slices.SortStableFunc(queue, func(a, b fleet.Run) int { return scheduler.Turn(a, b, s.Now) })
+	room := roomIn(s)
 	for _, run := range queue {
 		waiting := l.match(run, earlier[run.ID], s.Pools, s.Now)
+		l.promised(waiting, s.Pools, room)
 		waiting.RuledOut = append(waiting.RuledOut, away...)
 		if len(standings) > 0 {
 			waiting = scheduler.Hold(waiting, standings, l.usesOf(run, s.Pools))

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchyard-ai/switchyard/internal/billing"
 	"github.com/switchyard-ai/switchyard/internal/budget"
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/chip"
@@ -38,10 +39,12 @@ func (l *Loop) moveSnapshot(ctx context.Context, asked string) (scheduler.MoveSn
 	if s.Pools == nil {
 		s.Pools = l.poolsSoon(ctx)
 	}
-	runs, err := l.readMovable(ctx, &s)
+	runs, all, err := l.readMovable(ctx, &s)
 	if err != nil || len(runs) == 0 {
 		return s, err
 	}
+	s.Coming = l.coming(all, s.Live, s.Pools)
+	l.reprice(ctx, usesIn(s.Snapshot, all), asked != "")
 	standings, err := l.Standings(ctx)
 	if err != nil {
 		return s, err
@@ -63,6 +66,9 @@ func (l *Loop) moveSnapshot(ctx context.Context, asked string) (scheduler.MoveSn
 		if asked == "" && !s.Concerns(m, here) {
 			continue
 		}
+		if !m.Attempt.Imputed && l.dispatch.some.Load() {
+			m.Price = l.leaving(billing.LineOfAttempt(m.Attempt, m.Run.Project), m.Attempt.Rate, m.Attempt.Nodes, m.Left)
+		}
 		for _, pool := range s.Pools {
 			if pool.ID() != m.Attempt.Pool {
 				m.Places = append(m.Places, l.destination(m, w, here, pool, pace, standings))
@@ -73,11 +79,12 @@ func (l *Loop) moveSnapshot(ctx context.Context, asked string) (scheduler.MoveSn
 	return s, nil
 }
 
-// readMovable reads what may move, without the places, and fills in what a
-// snapshot for the queue leaves out where nothing waits.
-func (l *Loop) readMovable(ctx context.Context, s *scheduler.MoveSnapshot) (runs []scheduler.Movable, err error) {
+// readMovable reads what may move, without the places, and the runs of all live
+// attempts, and fills in what a snapshot for the queue leaves out where nothing
+// waits.
+func (l *Loop) readMovable(ctx context.Context, s *scheduler.MoveSnapshot) (runs []scheduler.Movable, all map[string]fleet.Run, err error) {
 	err = l.Store.View(ctx, func(tx store.Tx) error {
-		runs = nil
+		runs, all = nil, map[string]fleet.Run{}
 		live, err := tx.LiveAttempts()
 		if err != nil {
 			return err
@@ -100,13 +107,14 @@ func (l *Loop) readMovable(ctx context.Context, s *scheduler.MoveSnapshot) (runs
 			if err != nil {
 				return err
 			}
+			all[run.ID] = run
 			if movable(run, []fleet.Attempt{attempt}) {
 				runs = append(runs, scheduler.Movable{Run: run, Attempt: attempt, Moves: moves[run.ID]})
 			}
 		}
 		return nil
 	})
-	return runs, err
+	return runs, all, err
 }
 
 // progress is how fast an attempt goes, and how far it has to.
@@ -171,6 +179,7 @@ func (l *Loop) destination(m scheduler.Movable, w *workload.Workload, here, pool
 		}
 	}
 	d.Pace = l.pace(m, w, here, pool, pace, best, known)
+	d.Price = l.priceIn(pool, m.Run.Project, d.Need, time.Duration(float64(m.Left)*d.Pace))
 	l.travel(&d, m, w, here, pool)
 	return d
 }

@@ -50,6 +50,7 @@ type Movable struct {
 	LeftKnown bool
 	Lost      time.Duration // work since the newest checkpoint: it would be done again
 	Moves     int           // for money, in the last 24 hours
+	Price     Price         // of a node-hour here, were it to leave; the attempt's rate where no contract touches it
 	Places    []Destination
 }
 
@@ -63,6 +64,7 @@ type Destination struct {
 	Copy   time.Duration // of the checkpoint; nothing is paid for nodes meanwhile
 	SetUp  time.Duration // 0: the policy's
 	Egress units.Amount  // what the copy costs
+	Price  Price         // of a node-hour there; the pool's rate where no contract touches it
 }
 
 // MoveSnapshot is all that Moves looks at. Of the snapshot, Queue is what waits
@@ -93,6 +95,10 @@ type Stay struct {
 // drains or whose capacity ends within the notice, and those that are cheaper
 // elsewhere by clearly more than the move costs. The order of the input does
 // not matter.
+//
+// Prices under contracts follow what runs where, so such a move for money waits
+// until every other move is over: each then lowers the bill by what it was
+// weighed at, and no two runs go for the same hour.
 func Moves(s MoveSnapshot) ([]Move, []Stay) {
 	state := newPlacing(s.Snapshot)
 	state.keepForQueue()
@@ -123,12 +129,20 @@ func Moves(s MoveSnapshot) ([]Move, []Stay) {
 		if room <= 0 {
 			break
 		}
+		if len(moves) > 0 || s.underWay() {
+			l.verdicts = slices.DeleteFunc(l.verdicts, func(v Verdict) bool { return v.Contracted })
+		}
 		if move, _ := state.move(l); move != nil {
 			moves = append(moves, *move)
 			room--
 		}
 	}
 	return moves, stays
+}
+
+// underWay reports whether a run is on its way from one pool to another.
+func (s MoveSnapshot) underWay() bool {
+	return len(s.Coming) > 0 || slices.ContainsFunc(s.Queue, func(w Waiting) bool { return w.Run.Target != "" })
 }
 
 // Concerns reports whether a run may or must move now, so that it is worth
@@ -182,7 +196,7 @@ func (s MoveSnapshot) best(m Movable, why string) leaving {
 		}
 		v := s.Weigh(m, d)
 		if why == "" {
-			v.RuledOut = append(v.RuledOut, s.tooLittle(v)...)
+			v.RuledOut = append(v.RuledOut, s.TooLittle(v)...)
 		}
 		if len(v.RuledOut) > 0 {
 			l.against = append(l.against, d.Pool+": "+v.RuledOut[0])
@@ -200,6 +214,9 @@ func compareVerdicts(a, b Verdict) int {
 	}
 	if a.Known {
 		return cmp.Compare(a.Go.Micros, b.Go.Micros)
+	}
+	if a.Unpriced != b.Unpriced {
+		return compareBool(a.Unpriced, b.Unpriced)
 	}
 	return cmp.Compare(a.Hourly.Micros, b.Hourly.Micros)
 }

@@ -91,14 +91,7 @@ type Wait struct {
 func Place(s Snapshot) ([]Placement, []Wait) {
 	state := newPlacing(s)
 	queue := slices.Clone(s.Queue)
-	slices.SortStableFunc(queue, func(a, b Waiting) int {
-		return cmp.Or(
-			-compareBool(a.Run.Target != "", b.Run.Target != ""), // on its way: its room is kept
-			cmp.Compare(standing(b.Run, s.Now), standing(a.Run, s.Now)),
-			a.Run.Submitted.Compare(b.Run.Submitted),
-			cmp.Compare(a.Run.ID, b.Run.ID),
-		)
-	})
+	slices.SortStableFunc(queue, func(a, b Waiting) int { return Turn(a.Run, b.Run, s.Now) })
 	var placements []Placement
 	var waits []Wait
 	for _, waiting := range queue {
@@ -110,6 +103,16 @@ func Place(s Snapshot) ([]Placement, []Wait) {
 		waits = append(waits, Wait{Run: waiting.Run.ID, Position: len(waits) + 1, Reasons: reasons})
 	}
 	return placements, waits
+}
+
+// Turn orders queued runs by when they are served.
+func Turn(a, b fleet.Run, now time.Time) int {
+	return cmp.Or(
+		-compareBool(a.Target != "", b.Target != ""), // on its way: its room is kept
+		cmp.Compare(standing(b, now), standing(a, now)),
+		a.Submitted.Compare(b.Submitted),
+		cmp.Compare(a.ID, b.ID),
+	)
 }
 
 // standing is the priority of a run with what it gained by waiting.

@@ -62,20 +62,6 @@ type Prospect struct {
 	Measured        bool          // the speed was measured there
 }
 
-// Price is what an offer costs per node-hour: its list price, and what one more
-// node-hour adds to the bill under the contracts, with the reason where the two
-// differ.
-type Price struct {
-	List, Marginal units.Rate
-	Reason         string
-}
-
-// Prices tells the price of an offer.
-type Prices func(catalog.Offer) Price
-
-// ListPrices takes every offer at its list price.
-func ListPrices(offer catalog.Offer) Price { return Price{List: offer.Price, Marginal: offer.Price} }
-
 // RankedCandidate is a place in the merit order: an offer at a size, with what the whole run
 // would take and cost there. JSON field names are stable.
 type RankedCandidate struct {
@@ -208,7 +194,7 @@ func judge(terms Terms, offer catalog.Offer, speed *Speed, price Price, excluded
 			billed += part.Seconds
 		}
 	}
-	if !c.book(terms, offer, price, speed, billed) {
+	if !c.book(terms, offer, &price, speed, billed) {
 		return c
 	}
 	c.checkLimits(terms, now)
@@ -245,7 +231,7 @@ func wholeRun(work float64, g goodput, a Assumptions, option catalog.Option) []P
 const longest = 100 * 365 * 86400
 
 // book sets the cost from the billed seconds; false where it cannot be priced.
-func (c *RankedCandidate) book(terms Terms, offer catalog.Offer, price Price, speed *Speed, billed float64) bool {
+func (c *RankedCandidate) book(terms Terms, offer catalog.Offer, price *Price, speed *Speed, billed float64) bool {
 	if !(c.Seconds < longest) {
 		c.Reasons = append(c.Reasons, "would take more than a century")
 		c.TokensPerSecond = 0
@@ -258,6 +244,10 @@ func (c *RankedCandidate) book(terms Terms, offer catalog.Offer, price Price, sp
 			c.Reasons = append(c.Reasons, obstacle)
 		}
 		paid = float64(days) * 86400
+	}
+	if price.Of != nil {
+		*price = price.Of(c.Nodes, seconds(paid))
+		c.ListRate, c.MarginalRate = price.List, price.Marginal
 	}
 	rate := price.Marginal
 	c.Cost = rate.ForHours(c.Nodes, seconds(paid))

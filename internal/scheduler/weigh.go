@@ -24,8 +24,15 @@ type Verdict struct {
 	Score      float64       // saving share ÷ disruption share
 	Hourly     units.Amount  // of the nodes there
 
-	lost  time.Duration
-	short bool // the capacity there ends before the run is done
+	// Contracted says that a price in it depends on contracts, and so on what
+	// else runs.
+	Contracted bool
+	Unpriced   bool // no price is known there: Hourly says nothing
+
+	unknown string // why what it brings is not known
+	words   []string
+	lost    time.Duration
+	short   bool // the capacity there ends before the run is done
 }
 
 // Weigh works out what it brings to move a run: the cost of what is left here
@@ -47,15 +54,45 @@ func (s MoveSnapshot) Weigh(m Movable, d Destination) Verdict {
 		v.RuledOut = append(v.RuledOut, why)
 	}
 	v.short = short
-	rate, nodes := pool.Rate, max(1, d.Need.Nodes)
-	if d.Need.CoresPerRank > 0 && pool.Nodes == 1 {
-		rate = shareOf(rate, d.Need.CoresPerRank*max(1, d.Need.Ranks), pool.Cores)
+	rate, nodes := d.Price.rateOr(RateOf(pool, d.Need)), max(1, d.Need.Nodes)
+	v.Hourly, v.Unpriced = rate.ForHours(nodes, time.Hour), pool.Unpriced
+	v.Contracted = d.Price.Contracted() || m.Price.Contracted()
+	for _, words := range []string{d.Price.Words("there"), m.Price.Words("here")} {
+		if words != "" {
+			v.words = append(v.words, words)
+		}
 	}
-	v.Hourly = rate.ForHours(nodes, time.Hour)
-	if m.LeftKnown && d.Pace > 0 && !pool.Unpriced && rate.Currency == m.Attempt.Rate.Currency {
+	if v.unknown = s.unknown(m, d, pool); v.unknown == "" {
 		v.weigh(m, d, rate, nodes, s.setUp(d), s.Policy.Grace)
 	}
 	return v
+}
+
+// RateOf is the rate of a node-hour of a pool for what a run holds of a node.
+func RateOf(pool fleet.Pool, need Need) units.Rate {
+	if need.CoresPerRank > 0 && pool.Nodes == 1 {
+		return shareOf(pool.Rate, need.CoresPerRank*max(1, need.Ranks), pool.Cores)
+	}
+	return pool.Rate
+}
+
+// unknown says why it is not known what a move brings, or "". A pool without a
+// price is not weighed: nothing is guessed.
+func (s MoveSnapshot) unknown(m Movable, d Destination, pool fleet.Pool) string {
+	here, _ := poolIn(s.Pools, m.Attempt.Pool)
+	switch {
+	case pool.Unpriced:
+		return "no price is known there (a rate in the site's file sets one)"
+	case here.Unpriced:
+		return "no price is known of where it runs"
+	case pool.Rate.Currency != m.Attempt.Rate.Currency:
+		return fmt.Sprintf("prices there are in %s, and here in %s", pool.Rate.Currency, m.Attempt.Rate.Currency)
+	case d.Pace <= 0:
+		return "how fast it goes there is not known"
+	case !m.LeftKnown:
+		return "how much work is left is not known"
+	}
+	return ""
 }
 
 // ending says that a pool's capacity ends too soon for a run to go there, and
@@ -82,19 +119,23 @@ func (s MoveSnapshot) setUp(d Destination) time.Duration {
 }
 
 func (v *Verdict) weigh(m Movable, d Destination, rate units.Rate, nodes int, setUp, grace time.Duration) {
-	v.Stay = m.Attempt.Rate.ForHours(m.Attempt.Nodes, m.Left)
+	here := m.Price.rateOr(m.Attempt.Rate)
+	v.Stay = here.ForHours(m.Attempt.Nodes, m.Left)
 	there := rate.ForHours(nodes, setUp+stretch(m.Left+m.Lost, d.Pace))
-	leave := m.Attempt.Rate.ForHours(m.Attempt.Nodes, grace)
+	leave := here.ForHours(m.Attempt.Nodes, grace)
 	var err error
 	if v.Go, err = there.Add(leave); err != nil {
+		v.unknown = err.Error()
 		return
 	}
 	if !d.Egress.IsZero() {
 		if v.Go, err = v.Go.Add(d.Egress); err != nil {
-			return // in another currency: not compared
+			v.unknown = fmt.Sprintf("the way of its checkpoint is priced in %s, and the nodes in %s", d.Egress.Currency, v.Go.Currency)
+			return // not compared
 		}
 	}
 	if v.Saving, err = v.Stay.Sub(v.Go); err != nil {
+		v.unknown = err.Error()
 		return
 	}
 	v.Known = true
@@ -107,11 +148,11 @@ func (v *Verdict) weigh(m Movable, d Destination, rate units.Rate, nodes int, se
 	}
 }
 
-// tooLittle says why money alone does not justify a move.
-func (s MoveSnapshot) tooLittle(v Verdict) []string {
+// TooLittle says why money alone does not justify a move.
+func (s MoveSnapshot) TooLittle(v Verdict) []string {
 	switch {
 	case !v.Known:
-		return []string{"how fast it would go there is not known"}
+		return []string{v.unknown}
 	case v.short:
 		return []string{"its capacity ends before the run would be done"}
 	case v.Saving.Micros <= 0:
@@ -132,8 +173,11 @@ func (v Verdict) reasons(why string) []string {
 	if why != "" {
 		reasons = append(reasons, why)
 	}
+	if v.Unpriced {
+		return append(reasons, v.unknown)
+	}
 	if !v.Known {
-		return append(reasons, fmt.Sprintf("an hour costs %s there; how fast it goes there is not known", v.Hourly.Short()))
+		return append(append(reasons, fmt.Sprintf("an hour costs %s there; %s", v.Hourly.Short(), v.unknown)), v.words...)
 	}
 	saves := fmt.Sprintf("to the end it costs %s there and %s here", v.Go.Short(), v.Stay.Short())
 	if v.Saving.Micros > 0 {
@@ -150,7 +194,7 @@ func (v Verdict) reasons(why string) []string {
 	if !v.Egress.IsZero() {
 		reasons = append(reasons, "the checkpoint's way costs "+v.Egress.Short())
 	}
-	return reasons
+	return append(reasons, v.words...)
 }
 
 func clockTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

@@ -115,7 +115,7 @@ func wirePool(p fleet.Pool) v1.Pool {
 		ID: p.ID(), Site: p.Site, Name: p.Name, Provider: p.Provider, Region: p.Region, InstanceType: p.InstanceType,
 		Option: p.Option, Family: p.Family, Chip: p.Chip, ChipsPerNode: p.ChipsPerNode, Nodes: p.Nodes, MaxNodes: p.MaxNodes,
 		Cores: p.Cores, Memory: p.Memory, Rate: wireRate(p.Rate), Imputed: p.Imputed, RateSource: p.RateSource,
-		Unpriced: p.Unpriced, Draining: p.Draining,
+		Unpriced: p.Unpriced, Draining: p.Draining, DispatchRate: wireRate(p.Rate),
 	}
 	if !p.Ends.IsZero() {
 		out.Ends = &p.Ends

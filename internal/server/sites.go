@@ -62,7 +62,7 @@ func (s *server) addSite(ctx context.Context, in *struct{ Body v1.SiteFile }) (*
 	if err != nil {
 		return nil, err
 	}
-	return answer(wireSite(place, pools, nil, live)), nil
+	return answer(s.dispatched(ctx, wireSite(place, pools, nil, live), pools)), nil
 }
 
 func (s *server) drainSite(ctx context.Context, in *struct {
@@ -85,7 +85,23 @@ func (s *server) removeSite(ctx context.Context, in *SitePath) (*body[v1.SiteLis
 
 func (s *server) site(ctx context.Context, place reconcile.Place, live []fleet.Attempt) v1.Site {
 	pools, err := s.Loop.SitePools(ctx, place.Name)
-	return wireSite(place, pools, err, live)
+	return s.dispatched(ctx, wireSite(place, pools, err, live), pools)
+}
+
+// dispatched adds to the pools of a site what their next hour costs.
+func (s *server) dispatched(ctx context.Context, site v1.Site, pools []fleet.Pool) v1.Site {
+	prices, err := s.Loop.PoolPrices(ctx)
+	if err != nil {
+		return site // the rates stand
+	}
+	for i, pool := range pools {
+		price := prices(pool, "")
+		site.Pools[i].DispatchRate, site.Pools[i].Contracts = wireRate(price.Marginal), price.Contracts
+		if price.Marginal.Cmp(price.List) != 0 {
+			site.Pools[i].DispatchReason = price.Reason
+		}
+	}
+	return site
 }
 
 // wireSite is a site with what live attempts hold of it.
