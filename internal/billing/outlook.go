@@ -11,37 +11,34 @@ import (
 
 // Expected is use of a line that goes on as it is.
 type Expected struct {
-	Line Line
-	Pace Quantity // units an hour
+	Line  Line
+	Pace  Quantity  // units an hour
+	Until time.Time // to the hour that holds it; zero is to the end of all clauses
 }
 
 // Foresee makes a bill of the past one of the past and an outlook: the uses go
-// on from an hour to the last end of all clauses, and all is settled to there,
-// as Marginal and Shift need it. A book that foresees takes no usage any more.
+// on from an hour, and all is settled to the last end of all clauses, as Marginal
+// and Shift need it. A book that foresees takes no usage any more.
 func (b *Book) Foresee(from time.Time, uses []Expected) error {
 	start, end := floorHour(from.Unix()), floorHour(from.Unix())
 	if _, to, some := b.Life(); some {
 		end = max(start, ceilHour(to.Unix()))
 	}
-	var ahead []num
-	for _, use := range uses {
-		line, err := b.Line(use.Line)
-		if err != nil {
-			return err
-		}
-		if use.Pace.cmp(whole(largestQuantity)) > 0 || use.Pace.mul(b.cells[b.lineCells[line]].list).cmp(whole(largestRow)) > 0 {
-			return fault.Newf(fault.Invalid, "%s units an hour are too many to bill", use.Pace)
-		}
-		for len(ahead) <= line {
-			ahead = append(ahead, num{})
-		}
-		ahead[line] = ahead[line].add(use.Pace.num)
+	ends, ahead, err := b.expect(uses, start, end)
+	if err != nil {
+		return err
 	}
 	for hour := start; hour < end; hour += hourSeconds {
 		state := b.hourAt(hour)
 		if state == nil {
 			state = &hourState{}
 			b.hours[hour] = state
+		}
+		if less := ends[hour]; less != nil {
+			ahead = slices.Clone(ahead)
+			for _, c := range less {
+				ahead[c.line] = ahead[c.line].sub(c.more)
+			}
 		}
 		state.quantities, state.dirty = sumOf(state.quantities, ahead), true
 	}
@@ -57,6 +54,34 @@ func (b *Book) Foresee(from time.Time, uses []Expected) error {
 	}
 	b.Settle(unixTime(begin), unixTime(end), func(Charge) {})
 	return b.Err()
+}
+
+// expect returns what is used at the start of an outlook, and what ends with
+// each hour.
+func (b *Book) expect(uses []Expected, start, end int64) (ends map[int64][]change, ahead []num, err error) {
+	ends = map[int64][]change{}
+	for _, use := range uses {
+		line, err := b.Line(use.Line)
+		if err != nil {
+			return nil, nil, err
+		}
+		if use.Pace.cmp(whole(largestQuantity)) > 0 || use.Pace.mul(b.cells[b.lineCells[line]].list).cmp(whole(largestRow)) > 0 {
+			return nil, nil, fault.Newf(fault.Invalid, "%s units an hour are too many to bill", use.Pace)
+		}
+		until := end
+		if !use.Until.IsZero() {
+			until = min(end, ceilHour(use.Until.Unix()))
+		}
+		if until <= start {
+			continue
+		}
+		for len(ahead) <= line {
+			ahead = append(ahead, num{})
+		}
+		ahead[line] = ahead[line].add(use.Pace.num)
+		ends[until] = append(ends[until], change{line, use.Pace.num})
+	}
+	return ends, ahead, nil
 }
 
 // sumOf adds an outlook to what an hour holds. Hours that hold nothing share

@@ -23,12 +23,13 @@ func TestShiftsAreDifferencesOfBills(t *testing.T) {
 		pace, less := rapid.Int64Range(1, 9).Draw(t, "nodes"), rapid.Int64Range(1, 9).Draw(t, "less")
 		less = min(less, pace)
 		hours := rapid.IntRange(1, 60).Draw(t, "hours")
+		brief := time.Duration(rapid.IntRange(0, 50).Draw(t, "brief")) * time.Hour
 
 		past := booked(t, contracts, rows)
 		past.KeepOpen()
 		past.Settle(epochStart, now, ignore)
 		book := reopened(t, past, contracts)
-		if err := book.Foresee(now, []Expected{{line, Quantity{whole(pace)}}}); err != nil {
+		if err := book.Foresee(now, []Expected{{line, Quantity{whole(pace)}, time.Time{}}, {other, Quantity{whole(pace)}, now.Add(brief)}}); err != nil {
 			t.Fatal(err)
 		}
 		before := total(book)
@@ -44,7 +45,7 @@ func TestShiftsAreDifferencesOfBills(t *testing.T) {
 			use := func(line Line, from time.Time, to time.Time, pace int64) used {
 				return used{line, from, to, Quantity{whole(pace * int64(to.Sub(from)/time.Hour))}}
 			}
-			all, until := slices.Clone(rows), now.Add(time.Duration(hours)*time.Hour)
+			all, until := append(slices.Clone(rows), use(other, now, now.Add(brief), pace)), now.Add(time.Duration(hours)*time.Hour)
 			if moved {
 				all = append(all, use(line, now, until, pace-less), use(other, now, until, less), use(line, until, end, pace))
 			} else {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,24 +18,28 @@ import (
 
 // dispatch prices node-hours by what they add to the bill under the contracts
 // in force: the ledger's use so far is the state, and what runs now is expected
-// to go on. A price is worked out once for a pool, a size and a length, and
+// to go on until it is done. A price is worked out once for a pool, a size and a length, and
 // holds until the bill, the contracts, or what runs have changed.
 type dispatch struct {
 	mu      sync.Mutex
-	state   string         // of the bills, as Options.Bills says it; "" where no contract is in force
-	checked time.Time      // monotonic: when the state was looked at
-	took    time.Duration  // to look, the outlook included
-	ahead   map[string]use // what the bills foresee, by what it is
+	state   string               // of the bills, as Options.Bills says it; "" where no contract is in force
+	checked time.Time            // monotonic: when the state was looked at
+	took    time.Duration        // to look, the outlook included
+	ahead   map[string]int       // nodes that the bills foresee, by what they are
+	until   map[string]time.Time // by run: how long they expect it to run; absent for ever
 	bills   map[units.Currency]*foreseen
 	fault   string      // why the bills could not be opened, as told last
 	some    atomic.Bool // there are bills
 }
 
-// use is nodes of one kind, for one project.
+// use is what a live attempt uses, and will where it goes.
 type use struct {
 	line     billing.Line
 	nodes    int
 	currency units.Currency
+	run      fleet.Run
+	attempt  fleet.Attempt
+	from     int64 // the step that it went on from
 }
 
 // foreseen is the bill of one currency, with what runs now going on.
@@ -94,7 +99,7 @@ func (l *Loop) reprice(ctx context.Context, runs []use, now bool) {
 	defer func() { d.some.Store(len(d.bills) > 0) }()
 	if rest := max(l.PoolsEvery, looksShare*d.took); d.checked.IsZero() || now || time.Since(d.checked) >= rest {
 		begun := time.Now() // monotonic
-		err := d.look(ctx, l.Bills, runs, l.Clock())
+		err := l.outlook(ctx, runs, l.Clock())
 		d.checked, d.took = time.Now(), time.Since(begun)
 		if ctx.Err() == nil {
 			l.tellBills(err)
@@ -115,27 +120,28 @@ func (l *Loop) tellBills(err error) {
 	l.dispatch.fault = text
 }
 
-// look opens the bills anew where they, the hour, or what runs have changed.
-func (d *dispatch) look(ctx context.Context, open func(context.Context, string) ([]*billing.Book, string, error), runs []use, now time.Time) error {
+// outlook opens the bills anew where they, the hour, or what runs have changed.
+func (l *Loop) outlook(ctx context.Context, runs []use, now time.Time) error {
+	d := &l.dispatch
 	ahead := together(runs)
 	hour := now.UTC().Truncate(time.Hour).Add(time.Hour)
 	known := d.state
-	if !sameUses(ahead, d.ahead) || slices.ContainsFunc(foreseenOf(d.bills), func(f *foreseen) bool { return !f.from.Equal(hour) }) {
+	if !maps.Equal(ahead, d.ahead) || slices.ContainsFunc(foreseenOf(d.bills), func(f *foreseen) bool { return !f.from.Equal(hour) }) {
 		known = ""
 	}
-	books, state, err := open(ctx, known)
+	books, state, err := l.Bills(ctx, known)
 	if err != nil || (state == known && state != "") {
 		return err
 	}
-	bills := map[units.Currency]*foreseen{}
+	bills, until := map[units.Currency]*foreseen{}, l.untils(runs, now)
 	for _, book := range books {
 		f := &foreseen{book: book, from: hour, nodes: map[int]int{}, curves: map[curveKey]map[int]worth{}, touch: map[int][]string{}}
-		if err := f.foresee(ahead); err != nil {
+		if err := f.foresee(runs, until); err != nil {
 			return err
 		}
 		bills[book.Currency()] = f
 	}
-	d.state, d.ahead, d.bills = state, ahead, bills
+	d.state, d.ahead, d.bills, d.until = state, ahead, bills, until
 	return nil
 }
 
@@ -147,11 +153,38 @@ func foreseenOf(bills map[units.Currency]*foreseen) []*foreseen {
 	return all
 }
 
-// foresee carries a bill on: what runs goes on, from the hour under way.
-func (f *foreseen) foresee(ahead map[string]use) error {
+// untils says how long each run is expected to run: by what it reports, else as
+// it was expected before, else as it is predicted. Those of which nothing is
+// known go on for ever.
+func (l *Loop) untils(runs []use, now time.Time) map[string]time.Time {
+	until := map[string]time.Time{}
+	for _, u := range runs {
+		w, err := l.workload(u.run)
+		if err != nil {
+			continue
+		}
+		before, known := l.dispatch.until[u.run.ID]
+		pace := paceOf(w, u.attempt, u.from)
+		switch {
+		case pace.step > 0:
+			until[u.run.ID] = now.Add(pace.times(pace.left))
+		case known:
+			until[u.run.ID] = before
+		default:
+			pool, _ := findPool(l.knownPools(), u.attempt.Pool)
+			if best, ok := l.merit(u.run, w, pool); ok && lengthAt(best, pool.Rate) > 0 {
+				until[u.run.ID] = now.Add(lengthAt(best, pool.Rate))
+			}
+		}
+	}
+	return until
+}
+
+// foresee carries a bill on: what runs goes on until it is done, from the hour
+// under way.
+func (f *foreseen) foresee(runs []use, until map[string]time.Time) error {
 	var expected []billing.Expected
-	for _, key := range slices.Sorted(maps.Keys(ahead)) {
-		u := ahead[key]
+	for _, u := range runs {
 		if u.currency != f.book.Currency() {
 			continue
 		}
@@ -160,7 +193,7 @@ func (f *foreseen) foresee(ahead map[string]use) error {
 			return err
 		}
 		f.nodes[kind] += u.nodes
-		expected = append(expected, billing.Expected{Line: u.line, Pace: nodesPace(u.nodes)})
+		expected = append(expected, billing.Expected{Line: u.line, Pace: nodesPace(u.nodes), Until: until[u.run.ID]})
 	}
 	return f.book.Foresee(f.from.Add(-time.Hour), expected)
 }
@@ -176,7 +209,7 @@ func (d *dispatch) count(runs []use) {
 			f.since[kind] -= nodes
 		}
 	}
-	for _, u := range together(runs) {
+	for _, u := range runs {
 		if f := d.bills[u.currency]; f != nil {
 			if kind, err := f.book.Alike(u.line); err == nil {
 				f.since[kind] += u.nodes
@@ -305,37 +338,19 @@ func between(curve map[int]worth, nodes int) worth {
 
 func nodesPace(nodes int) billing.Quantity { return billing.QuantityOf(big.NewRat(int64(nodes), 1)) }
 
-// together adds up uses that are the same but for their nodes.
-func together(runs []use) map[string]use {
-	all := map[string]use{}
+// together is the nodes that are used, by what they are.
+func together(runs []use) map[string]int {
+	all := map[string]int{}
 	for _, u := range runs {
-		key := u.line.Provider + "|" + u.line.Region + "|" + u.line.InstanceType + "|" + u.line.Option + "|" + u.line.Chip + "|" + u.line.Project + "|" + u.line.ListRate + "|" + string(u.currency)
-		sum, known := all[key]
-		if !known {
-			sum = u
-			sum.nodes = 0
-		}
-		sum.nodes += u.nodes
-		all[key] = sum
+		l := u.line
+		all[strings.Join([]string{l.Provider, l.Region, l.InstanceType, l.Option, l.Chip, l.Project, l.ListRate, string(u.currency)}, "|")] += u.nodes
 	}
 	return all
 }
 
-func sameUses(a, b map[string]use) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for key, u := range a {
-		if b[key] != u {
-			return false
-		}
-	}
-	return true
-}
-
 // usesIn is what of the live attempts is billed: each where it runs, and those
 // on their way where they go.
-func usesIn(s scheduler.Snapshot, runs map[string]fleet.Run) []use {
+func usesIn(s scheduler.Snapshot, runs map[string]fleet.Run, begun map[string]int64) []use {
 	var uses []use
 	for _, a := range s.Live {
 		if a.Imputed {
@@ -348,10 +363,10 @@ func usesIn(s scheduler.Snapshot, runs map[string]fleet.Run) []use {
 				continue
 			}
 			line = lineOfPool(pool, s.Holder[a.Run], pool.Rate)
-			uses = append(uses, use{line, max(1, comingTo(s.Coming, a)), pool.Rate.Currency})
+			uses = append(uses, use{line, max(1, comingTo(s.Coming, a)), pool.Rate.Currency, runs[a.Run], a, begun[a.Run]})
 			continue
 		}
-		uses = append(uses, use{line, max(1, a.Nodes), a.Rate.Currency})
+		uses = append(uses, use{line, max(1, a.Nodes), a.Rate.Currency, runs[a.Run], a, begun[a.Run]})
 	}
 	return uses
 }

@@ -18,7 +18,7 @@ import (
 // that both count towards, or a plan that covers both, is then seen once. Where
 // the move still pays, its reasons become those; where it does not, the place is
 // ruled out in the snapshot, and it is to be decided again.
-func (l *Loop) checked(ctx context.Context, s *scheduler.MoveSnapshot, moves []scheduler.Move) (again bool, err error) {
+func (l *Loop) checked(ctx context.Context, s *weighing, moves []scheduler.Move) (again bool, err error) {
 	at := slices.IndexFunc(moves, func(m scheduler.Move) bool { return m.Contracted && !m.Urgent })
 	if at < 0 {
 		return false, nil
@@ -29,7 +29,7 @@ func (l *Loop) checked(ctx context.Context, s *scheduler.MoveSnapshot, moves []s
 	place := slices.IndexFunc(m.Places, func(d scheduler.Destination) bool { return d.Pool == move.To })
 	d := m.Places[place]
 	pool, _ := findPool(s.Pools, move.To)
-	l.reprice(ctx, usesIn(s.Snapshot, map[string]fleet.Run{}), true) // none is under way
+	l.reprice(ctx, s.uses, true)
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
@@ -63,6 +63,9 @@ func (l *Loop) exactly(m *scheduler.Movable, d *scheduler.Destination, pool flee
 	setUp := d.SetUp
 	if setUp == 0 {
 		setUp = policy.SetUp
+	}
+	if until, known := q.until[m.Run.ID]; known { // what the bill foresees of it, neither more nor less
+		m.Left = max(time.Minute, until.Sub(f.from))
 	}
 	here, there := bounded(m.Left), bounded(setUp+time.Duration(float64(bounded(m.Left+m.Lost))*d.Pace))
 	nodes := max(1, d.Need.Nodes)

@@ -49,7 +49,7 @@ func (l *Loop) moveWhenDue(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	moves, stays := scheduler.Moves(snapshot)
+	moves, stays := scheduler.Moves(snapshot.MoveSnapshot)
 	for range mostChecks {
 		again, err := l.checked(ctx, &snapshot, moves)
 		if err != nil {
@@ -58,7 +58,7 @@ func (l *Loop) moveWhenDue(ctx context.Context, w world) error {
 		if !again {
 			break
 		}
-		moves, stays = scheduler.Moves(snapshot)
+		moves, stays = scheduler.Moves(snapshot.MoveSnapshot)
 	}
 	for _, move := range moves {
 		verb := verbMove

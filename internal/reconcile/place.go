@@ -35,7 +35,7 @@ func (l *Loop) place(ctx context.Context) (int, error) {
 func (l *Loop) snapshot(ctx context.Context) (scheduler.Snapshot, error) {
 	s := scheduler.Snapshot{Now: l.Clock(), Holder: map[string]string{}}
 	var queue []fleet.Run
-	earlier, all := map[string][]fleet.Attempt{}, map[string]fleet.Run{}
+	earlier, all, begun := map[string][]fleet.Attempt{}, map[string]fleet.Run{}, map[string]int64{}
 	err := l.Store.View(ctx, func(tx store.Tx) error {
 		runs, err := tx.Runs(store.RunFilter{Live: true})
 		if err != nil {
@@ -58,6 +58,11 @@ func (l *Loop) snapshot(ctx context.Context) (scheduler.Snapshot, error) {
 		if s.Live, err = tx.LiveAttempts(); err != nil {
 			return err
 		}
+		for _, a := range s.Live {
+			if begun[a.Run], err = wentOnFrom(tx, a); err != nil {
+				return err
+			}
+		}
 		s.Quotas, err = tx.Quotas()
 		return err
 	})
@@ -66,7 +71,7 @@ func (l *Loop) snapshot(ctx context.Context) (scheduler.Snapshot, error) {
 	}
 	s.Pools = l.poolsSoon(ctx)
 	s.Coming = l.coming(all, s.Live, s.Pools)
-	l.reprice(ctx, usesIn(s, all), false)
+	l.reprice(ctx, usesIn(s, all, begun), false)
 	standings, err := l.Standings(ctx)
 	if err != nil {
 		return s, err

@@ -15,7 +15,7 @@ import (
 // next hour where nobody says how many.
 func (l *Loop) PoolPrices(ctx context.Context) (func(pool fleet.Pool, project string) scheduler.Price, error) {
 	s := scheduler.Snapshot{Now: l.Clock(), Holder: map[string]string{}, Pools: l.knownPools()}
-	runs := map[string]fleet.Run{}
+	runs, begun := map[string]fleet.Run{}, map[string]int64{}
 	err := l.Store.View(ctx, func(tx store.Tx) (err error) {
 		if s.Live, err = tx.LiveAttempts(); err != nil {
 			return err
@@ -26,6 +26,9 @@ func (l *Loop) PoolPrices(ctx context.Context) (func(pool fleet.Pool, project st
 				return err
 			}
 			runs[a.Run], s.Holder[a.Run] = run, run.Project
+			if begun[a.Run], err = wentOnFrom(tx, a); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -33,7 +36,7 @@ func (l *Loop) PoolPrices(ctx context.Context) (func(pool fleet.Pool, project st
 		return nil, err
 	}
 	s.Coming = l.coming(runs, s.Live, s.Pools)
-	l.reprice(ctx, usesIn(s, runs), false)
+	l.reprice(ctx, usesIn(s, runs, begun), false)
 	return func(pool fleet.Pool, project string) scheduler.Price {
 		of := func(nodes int, length time.Duration) scheduler.Price {
 			return l.priceIn(pool, project, scheduler.Need{Nodes: nodes}, length)

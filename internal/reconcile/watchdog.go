@@ -86,7 +86,7 @@ func patienceWith(w *workload.Workload, attempt fleet.Attempt) time.Duration {
 	if w.Watchdog != nil {
 		return time.Duration(*w.Watchdog)
 	}
-	return max(hungFor, paceOf(w, attempt).times(hungSteps))
+	return max(hungFor, paceOf(w, attempt, 0).times(hungSteps))
 }
 
 // sendDump ends an attempt that hangs such that its ranks can say where.

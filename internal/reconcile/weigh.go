@@ -26,10 +26,17 @@ const (
 	movesOver = 24 * time.Hour // in which moves for money are counted
 )
 
+// weighing is what the scheduler looks at to move runs, with what is used now.
+type weighing struct {
+	scheduler.MoveSnapshot
+	uses  []use
+	begun map[string]int64 // by run: the step that its live attempt went on from
+}
+
 // moveSnapshot is all that the scheduler looks at to move runs: those that may
 // or must move now, or one that somebody asks about.
-func (l *Loop) moveSnapshot(ctx context.Context, asked string) (scheduler.MoveSnapshot, error) {
-	s := scheduler.MoveSnapshot{Policy: l.Policy.Moves}
+func (l *Loop) moveSnapshot(ctx context.Context, asked string) (weighing, error) {
+	s := weighing{MoveSnapshot: scheduler.MoveSnapshot{Policy: l.Policy.Moves}}
 	s.Policy.Grace = l.Policy.Grace
 	waiting, err := l.snapshot(ctx)
 	if err != nil {
@@ -44,7 +51,8 @@ func (l *Loop) moveSnapshot(ctx context.Context, asked string) (scheduler.MoveSn
 		return s, err
 	}
 	s.Coming = l.coming(all, s.Live, s.Pools)
-	l.reprice(ctx, usesIn(s.Snapshot, all), asked != "")
+	s.uses = usesIn(s.Snapshot, all, s.begun)
+	l.reprice(ctx, s.uses, asked != "")
 	standings, err := l.Standings(ctx)
 	if err != nil {
 		return s, err
@@ -57,7 +65,7 @@ func (l *Loop) moveSnapshot(ctx context.Context, asked string) (scheduler.MoveSn
 		if err != nil {
 			continue // it stays: what it needs is not known
 		}
-		pace := paceOf(w, m.Attempt)
+		pace := paceOf(w, m.Attempt, s.begun[m.Run.ID])
 		if pace.step > 0 && pace.left > 0 {
 			m.Left, m.LeftKnown = pace.times(pace.left), true
 		}
@@ -82,9 +90,9 @@ func (l *Loop) moveSnapshot(ctx context.Context, asked string) (scheduler.MoveSn
 // readMovable reads what may move, without the places, and the runs of all live
 // attempts, and fills in what a snapshot for the queue leaves out where nothing
 // waits.
-func (l *Loop) readMovable(ctx context.Context, s *scheduler.MoveSnapshot) (runs []scheduler.Movable, all map[string]fleet.Run, err error) {
+func (l *Loop) readMovable(ctx context.Context, s *weighing) (runs []scheduler.Movable, all map[string]fleet.Run, err error) {
 	err = l.Store.View(ctx, func(tx store.Tx) error {
-		runs, all = nil, map[string]fleet.Run{}
+		runs, all, s.begun = nil, map[string]fleet.Run{}, map[string]int64{}
 		live, err := tx.LiveAttempts()
 		if err != nil {
 			return err
@@ -108,6 +116,9 @@ func (l *Loop) readMovable(ctx context.Context, s *scheduler.MoveSnapshot) (runs
 				return err
 			}
 			all[run.ID] = run
+			if s.begun[run.ID], err = wentOnFrom(tx, attempt); err != nil {
+				return err
+			}
 			if movable(run, []fleet.Attempt{attempt}) {
 				runs = append(runs, scheduler.Movable{Run: run, Attempt: attempt, Moves: moves[run.ID]})
 			}
@@ -115,6 +126,21 @@ func (l *Loop) readMovable(ctx context.Context, s *scheduler.MoveSnapshot) (runs
 		return nil
 	})
 	return runs, all, err
+}
+
+// wentOnFrom is the step of the checkpoint that an attempt went on from, as far
+// as the attempts before it told of theirs.
+func wentOnFrom(tx store.Tx, attempt fleet.Attempt) (step int64, err error) {
+	if attempt.Number == 1 {
+		return 0, nil
+	}
+	earlier, err := tx.Attempts(attempt.Run)
+	for _, a := range earlier {
+		if a.Number < attempt.Number {
+			step = max(step, a.Progress.CheckpointStep)
+		}
+	}
+	return step, err
 }
 
 // progress is how fast an attempt goes, and how far it has to.
@@ -134,8 +160,9 @@ func (p progress) times(steps int64) time.Duration {
 }
 
 // paceOf reads the pace of an attempt from what it reported: from its tokens
-// per second, or else from its steps since it started, set-up included.
-func paceOf(w *workload.Workload, a fleet.Attempt) progress {
+// per second, or else from its own steps since it started, set-up included:
+// those behind the step that it went on from.
+func paceOf(w *workload.Workload, a fleet.Attempt, from int64) progress {
 	p := a.Progress
 	if p.At.IsZero() || p.Step <= 0 {
 		return progress{}
@@ -151,8 +178,8 @@ func paceOf(w *workload.Workload, a fleet.Attempt) progress {
 	switch {
 	case perStep > 0 && p.TokensPerSecond > 0:
 		pace.step = float64(perStep) / p.TokensPerSecond
-	case !a.Started.IsZero() && p.At.After(a.Started):
-		pace.step = p.At.Sub(a.Started).Seconds() / float64(p.Step)
+	case !a.Started.IsZero() && p.At.After(a.Started) && p.Step > from:
+		pace.step = p.At.Sub(a.Started).Seconds() / float64(p.Step-from)
 		if perStep > 0 {
 			pace.tokens = float64(perStep) / pace.step
 		}
