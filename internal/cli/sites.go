@@ -230,6 +230,7 @@ func poolListing(site v1.Site) listing {
 		extra: []column{
 			{"", "max_nodes", true}, {"", "used_cores", true}, {"", "provider", false}, {"", "region", false}, {"", "family", false},
 			{"", "currency", false}, {"", "imputed", false}, {"", "unpriced", false}, {"", "draining", false}, {"", "ends", false},
+			{"", "dispatch_rate", true}, {"", "dispatch_reason", false}, {"", "contracts", false},
 		},
 		exact:  [][]string{},
 		before: about(site) + "\n\n",
@@ -240,7 +241,12 @@ func poolListing(site v1.Site) listing {
 				p.ID, p.InstanceType, option, p.Chip, strconv.Itoa(p.ChipsPerNode), nodes, used, free, strconv.Itoa(p.Cores), memory, price, p.RateSource,
 			}
 		}
-		l.cells = append(l.cells, row(optionOf(p), sizeOf(p), usedOf(p), freeOf(p), humanize.IBytes(uint64(max(0, p.Memory))), priceOf(p)))
+		shown := row(optionOf(p), sizeOf(p), usedOf(p), freeOf(p), humanize.IBytes(uint64(max(0, p.Memory))), priceOf(p))
+		if len(p.Contracts) > 0 {
+			shown[len(shown)-1] += "; under " + strings.Join(p.Contracts, ", ")
+			l.after += underContracts(p)
+		}
+		l.cells = append(l.cells, shown)
 		ends := ""
 		if p.Ends != nil {
 			ends = p.Ends.Format(time.RFC3339)
@@ -248,14 +254,26 @@ func poolListing(site v1.Site) listing {
 		l.exact = append(l.exact, append(
 			row(p.Option, strconv.Itoa(p.Nodes), strconv.Itoa(p.UsedNodes), strconv.Itoa(p.FreeNodes), strconv.FormatInt(p.Memory, 10), string(p.Rate.Amount)),
 			strconv.Itoa(p.MaxNodes), strconv.Itoa(p.UsedCores), p.Provider, p.Region, p.Family, p.Rate.Currency,
-			strconv.FormatBool(p.Imputed), strconv.FormatBool(p.Unpriced), strconv.FormatBool(p.Draining), ends))
+			strconv.FormatBool(p.Imputed), strconv.FormatBool(p.Unpriced), strconv.FormatBool(p.Draining), ends,
+			string(p.DispatchRate.Amount), p.DispatchReason, strings.Join(p.Contracts, " ")))
+	}
+	if l.after != "" {
+		l.after = "\n" + l.after
 	}
 	if site.Fault != "" {
-		l.after = fmt.Sprintf("\nThe pools could not be observed now: %s\n", site.Fault)
+		l.after += fmt.Sprintf("\nThe pools could not be observed now: %s\n", site.Fault)
 	} else if len(site.Pools) == 0 {
-		l.after = "\nNo pool was found there.\n"
+		l.after += "\nNo pool was found there.\n"
 	}
 	return l
+}
+
+// underContracts says what the next node-hour of a pool costs under contracts.
+func underContracts(p v1.Pool) string {
+	if p.DispatchReason == "" {
+		return fmt.Sprintf("%s: a node-hour costs its price now; what %s gives is used\n", p.ID, strings.Join(p.Contracts, " and "))
+	}
+	return fmt.Sprintf("%s: a node-hour costs %s now: %s\n", p.ID, showMoney(p.DispatchRate), p.DispatchReason)
 }
 
 // about is a site in one line.

@@ -73,4 +73,3 @@ func (p *plane) poolPrices(ctx context.Context, known connected, project string)
 		return price
 	}
 }
-

@@ -122,7 +122,9 @@ func (d *Daemon) open(ctx context.Context) error {
 		Policy: d.policy(), Parse: d.parse, Secret: secretsIn(filepath.Join(dir, "secrets")),
 		Price: pricer(d.options.Config.LocalRate, offers), Random: random, Checkpoints: checkpoints, CheckpointStore: d.options.Config.Checkpoints,
 		Merit: meritIn(market), Budgets: d.options.Config.Budgets,
-		Bills: func(ctx context.Context, known string) ([]*billing.Book, string, error) { return d.settler.Books(ctx, known) },
+		Bills: func(ctx context.Context, known string) ([]*billing.Book, string, error) {
+			return d.settler.Books(ctx, known)
+		},
 		Interval: d.options.Config.Interval, SweepEvery: sweepEvery, PoolsEvery: poolsEvery,
 		Crash: crasher(os.Getenv(crashVariable)), Passed: metrics.Passed, Copy: copier(d.options.Log),
 	})

@@ -19,10 +19,12 @@ import (
 
 	"github.com/switchyard-ai/switchyard/internal/catalog"
 	"github.com/switchyard-ai/switchyard/internal/clock"
+	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/reconcile"
+	"github.com/switchyard-ai/switchyard/internal/settle"
 	"github.com/switchyard-ai/switchyard/internal/site"
 	"github.com/switchyard-ai/switchyard/internal/units"
 	"github.com/switchyard-ai/switchyard/internal/workload"
@@ -106,6 +108,19 @@ variants:
   cuda: {command: [torchrun, train.py, --run, "%d"]}
 `
 
+// herdContracts are in force meanwhile: a plan that some of the nodes use up, and
+// a floor over years.
+const herdContracts = `kind: Contract
+name: aws
+counterparty: Amazon
+term: {from: 2026-01-01, to: 2033-01-01}
+scope: {providers: [aws]}
+clauses:
+  - {name: plan, to: 2029-01-01, savings_plan: {type: compute, hourly: 40000, discount: 40%}}
+  - {name: floor, commitment: {period: total, amount: 30B}}
+  - {name: tiers, discount: {tiers: {window: year, steps: [{above: 1B, discount: 4%}]}}}
+`
+
 // TestReconcileAtScale prints what the control plane costs with many live runs
 // over a real store: share of a core, and resident memory.
 func TestReconcileAtScale(t *testing.T) {
@@ -132,6 +147,9 @@ func TestReconcileAtScale(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
+	settler := settle.New(settle.Options{Store: store, Clock: clock.System, Log: log, Every: settleEvery, Contracts: func() ([]*contract.Contract, error) {
+		return contract.Parse("contracts.yaml", []byte(herdContracts))
+	}})
 	passes, slowest := 0, time.Duration(0)
 	policy := reconcile.DefaultPolicy()
 	policy.Moves.Rest = 0 // every run is weighed for moves, not only those that ran for long
@@ -139,7 +157,7 @@ func TestReconcileAtScale(t *testing.T) {
 		Store: store, Sites: sites, Clock: clock.System, Log: log, Policy: policy, Parse: workload.Parse,
 		Price:  func(p fleet.Pool, _ *site.Site) fleet.Pool { return p },
 		Random: random, Checkpoints: func(run string) string { return filepath.Join(dir, run) },
-		Merit: meritIn(marketIn(offers)), Interval: 500 * time.Millisecond, SweepEvery: sweepEvery, PoolsEvery: poolsEvery,
+		Merit: meritIn(marketIn(offers)), Bills: settler.Books, Interval: 500 * time.Millisecond, SweepEvery: sweepEvery, PoolsEvery: poolsEvery,
 		Passed: func(p reconcile.Pass) { passes++; slowest = max(slowest, p.Took) },
 	})
 	for i := range liveSites {
@@ -168,6 +186,7 @@ func TestReconcileAtScale(t *testing.T) {
 	}
 	t.Logf("%d runs placed and started in %s", liveRuns, time.Since(placing).Round(time.Millisecond))
 	running := make(chan struct{})
+	go func() { settler.Run(ctx) }()
 	go func() { loop.Run(ctx); close(running) }()
 	time.Sleep(10 * time.Second) // what begins once has begun
 	runtime.GC()

@@ -24,7 +24,7 @@ type Request struct {
 	Prices   scheduler.Prices // nil: list prices
 	// PoolPrices tells the price of a connected pool; nil: Prices does.
 	PoolPrices func(pool fleet.Pool) scheduler.Price
-	Now      time.Time
+	Now        time.Time
 
 	PoolsOnly bool // leave the catalog's offers out
 }
