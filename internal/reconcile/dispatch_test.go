@@ -14,6 +14,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/units"
+	"github.com/switchyard-ai/switchyard/internal/workload"
 )
 
 // sign puts contracts in force, and bills the ledger under them as it stands.
@@ -54,7 +55,7 @@ func (r *worldRig) kind(site, name string) { r.sites[site].pools[0].InstanceType
 const onePlan = `kind: Contract
 name: plan
 counterparty: west
-term: {from: 2000-01-01, to: 2001-01-01}
+term: {from: 2000-01-01, to: 2000-03-01}
 scope: {instance_types: [m7]}
 clauses: [{name: hours, savings_plan: {type: compute, hourly: 6, discount: 50%}}]
 `
@@ -63,7 +64,7 @@ clauses: [{name: hours, savings_plan: {type: compute, hourly: 6, discount: 50%}}
 const floor = `kind: Contract
 name: deal
 counterparty: west
-term: {from: 2000-01-01, to: 2001-01-01}
+term: {from: 2000-01-01, to: 2000-03-01}
 scope: {instance_types: [m7]}
 clauses: [{name: floor, commitment: {period: year, amount: %s}}]
 `
@@ -107,13 +108,13 @@ func TestAFloorDrawsRuns(t *testing.T) {
 	}{{"1M", true}, {"1", false}} {
 		synctest.Test(t, func(t *testing.T) {
 			var r *worldRig
-			r = newWorld(t, training(&r, 360000, time.Second))
+			r = newWorld(t, training(&r, 72000, time.Second))
 			r.kind("west", "m7")
 			run := r.submit("")
 			r.long(2 * time.Hour)
 			r.wants(run.ID, fleet.Running, 1)
 			r.sign(fmt.Sprintf(floor, c.amount))
-			r.long(200 * time.Hour)
+			r.long(24 * time.Hour)
 			if !c.moves {
 				r.wants(run.ID, fleet.Succeeded, 1)
 				return
@@ -135,12 +136,12 @@ func TestAFloorDrawsRuns(t *testing.T) {
 func TestRunsDoNotGoForTheSameHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r *worldRig
-		r = newWorld(t, training(&r, 360000, time.Second))
+		r = newWorld(t, training(&r, 72000, time.Second))
 		r.kind("west", "m7")
 		a, b := r.submit("a"), r.submit("b")
 		r.long(2 * time.Hour)
 		r.sign(onePlan)
-		r.long(60 * time.Hour)
+		r.long(12 * time.Hour)
 		moves := 0
 		for _, run := range []fleet.Run{a, b} {
 			_, attempts := r.run(run.ID)
@@ -154,15 +155,15 @@ func TestRunsDoNotGoForTheSameHour(t *testing.T) {
 }
 
 // settleSeeds is how many draws TestMovesUnderContractsSettle makes.
-var settleSeeds = flag.Int("settle.seeds", 6, "draws of contracts under which runs must settle")
+var settleSeeds = flag.Int("settle.seeds", 5, "draws of contracts under which runs must settle")
 
 // Whatever is signed, runs settle: none comes back to the pool that it left, and
-// after a day nothing moves for money any more.
+// after half a day nothing moves for money any more.
 func TestMovesUnderContractsSettle(t *testing.T) {
 	kinds := []string{
 		"savings_plan: {type: compute, hourly: 6, discount: 50%}",
 		"savings_plan: {type: compute, hourly: 14, discount: 30%}",
-		"commitment: {period: year, amount: 60K}",
+		"commitment: {period: year, amount: 20K}",
 		"commitment: {period: month, amount: 5K}",
 		"discount: {tiers: {window: month, mode: retroactive, steps: [{above: 9K, discount: 25%}]}}",
 		"discount: {percent: 15%}",
@@ -193,14 +194,14 @@ func settles(t *testing.T, clauses []string, west string, count int) {
 		runs = append(runs, r.submit(fmt.Sprint(i)))
 	}
 	r.long(time.Hour)
-	r.sign("kind: Contract\nname: deal\ncounterparty: all\nterm: {from: 2000-01-01, to: 2000-05-01}\nclauses:\n" + strings.Join(clauses, ""))
-	r.long(24 * time.Hour)
+	r.sign("kind: Contract\nname: deal\ncounterparty: all\nterm: {from: 2000-01-01, to: 2000-03-01}\nclauses:\n" + strings.Join(clauses, ""))
+	r.long(12 * time.Hour)
 	after := map[string]int{}
 	for _, run := range runs {
 		_, attempts := r.run(run.ID)
 		after[run.ID] = len(attempts)
 	}
-	r.long(12 * time.Hour)
+	r.long(6 * time.Hour)
 	for _, run := range runs {
 		_, attempts := r.run(run.ID)
 		been := map[string]int{}
@@ -213,3 +214,18 @@ func settles(t *testing.T, clauses []string, west string, count int) {
 	}
 	r.verifyAll()
 }
+
+// The pace of an attempt that goes on from a checkpoint is that of its own
+// steps: those before it took it no time.
+func TestThePaceOfAnAttemptIsOfItsOwnSteps(t *testing.T) {
+	a := fleet.Attempt{Number: 2, Started: noon, Progress: fleet.Progress{At: noon.Add(time.Hour), Step: 1060, Steps: 2060}}
+	w := &workload.Workload{}
+	if got := paceOf(w, a, 1000); got.step != 60 || got.left != 1000 {
+		t.Errorf("%+v", got)
+	}
+	if got := paceOf(w, a, 1060); got.step != 0 {
+		t.Errorf("it has made no step yet: %+v", got)
+	}
+}
+
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
