@@ -40,7 +40,11 @@ func (b *Book) Foresee(from time.Time, uses []Expected) error {
 				ahead[c.line] = ahead[c.line].sub(c.more)
 			}
 		}
-		state.quantities, state.dirty = sumOf(state.quantities, ahead), true
+		parts, err := b.inParts(hour, ahead)
+		if err != nil {
+			return err
+		}
+		state.quantities, state.dirty = sumOf(state.quantities, parts), true
 	}
 	begin := start
 	if first, _, some := b.Span(); some && b.to == b.from {
@@ -82,6 +86,27 @@ func (b *Book) expect(uses []Expected, start, end int64) (ends map[int64][]chang
 		ends[until] = append(ends[until], change{line, use.Pace.num})
 	}
 	return ends, ahead, nil
+}
+
+// inParts divides what is used all of an hour where clauses begin or end in it.
+func (b *Book) inParts(hour int64, used []num) ([]num, error) {
+	if len(b.cuts[hour]) == 0 {
+		return used, nil
+	}
+	var divided []num
+	for line, quantity := range used {
+		parts, err := b.segments(line, hour, hour+hourSeconds, quantity)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range parts {
+			for len(divided) <= p.line {
+				divided = append(divided, num{})
+			}
+			divided[p.line] = divided[p.line].add(p.quantity)
+		}
+	}
+	return divided, nil
 }
 
 // sumOf adds an outlook to what an hour holds. Hours that hold nothing share

@@ -10,12 +10,21 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/contract"
 )
 
+const fromHalfPast = `
+kind: Contract
+name: late
+counterparty: Amazon
+term: {from: 2026-01-04T11:30:00Z, to: 2026-01-09T09:15:00Z}
+scope: {providers: [aws]}
+clauses: [{name: half, savings_plan: {type: compute, hourly: 4, discount: 41%}}]
+`
+
 // A bill that foresees is the bill of the past and the outlook, also where the
 // past was put away before; and what a shift of use adds is the difference of
 // two bills.
 func TestShiftsAreDifferencesOfBills(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		contracts := drawPortfolio(t, "x", "a")
+		contracts := append(drawPortfolio(t, "x", "a"), parsed(t, fromHalfPast)...)
 		rows := drawUsage(t, []string{"a", "b"}, 4)
 		now := epochStart.Add(time.Duration(rapid.IntRange(24, 8*24).Draw(t, "now")) * time.Hour)
 		rows = slices.DeleteFunc(rows, func(u used) bool { return u.to.After(now) })
