@@ -170,6 +170,17 @@ func (c *Client) RemoveSite(ctx context.Context, name string) ([]v1.Site, error)
 	return out.Sites, err
 }
 
+// ReconcileSite compares the ledger with a site's own accounting since a time; the
+// zero time is the server's default.
+func (c *Client) ReconcileSite(ctx context.Context, name string, since time.Time) (out v1.SiteReconciliation, err error) {
+	query := url.Values{}
+	if !since.IsZero() {
+		query.Set("since", since.UTC().Format(time.RFC3339))
+	}
+	err = c.call(ctx, http.MethodGet, "/v1/ledger/sites/"+url.PathEscape(name), query, nil, &out)
+	return out, err
+}
+
 // Quotas lists the quotas of all projects.
 func (c *Client) Quotas(ctx context.Context) ([]v1.Quota, error) {
 	var out v1.QuotaList

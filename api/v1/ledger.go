@@ -79,3 +79,26 @@ type LedgerVerdict struct {
 	Computed []Money  `json:"computed" doc:"what the use that stands costs, computed anew"`
 	Problems []string `json:"problems" doc:"gaps, overlaps and wrong sums; empty where all is well"`
 }
+
+// SiteReconciliation is the ledger compared with a site's own accounting.
+type SiteReconciliation struct {
+	Site     string    `json:"site"`
+	Since    time.Time `json:"since"`
+	Until    time.Time `json:"until" doc:"when the site was asked"`
+	Attempts []SiteUse `json:"attempts" doc:"in order of their beginning"`
+}
+
+// SiteUse is one attempt, compared. Node-time is in node-seconds, summed over the
+// attempt's nodes.
+type SiteUse struct {
+	Verdict string   `json:"verdict" enum:"matched,missing,extra,different" doc:"missing: booked, and not in the site's accounting; extra: there, and not booked"`
+	Key     string   `json:"key" doc:"of the attempt, as the site knows it"`
+	Run     string   `json:"run,omitempty" doc:"absent for a gang that yard does not know"`
+	Attempt int      `json:"attempt,omitempty"`
+	Jobs    []string `json:"jobs" doc:"what the site calls them"`
+	Live    bool     `json:"live" doc:"it runs, and is compared up to where its use is booked"`
+	Booked  Decimal  `json:"booked_node_seconds" doc:"in the ledger"`
+	Used    Decimal  `json:"site_node_seconds" doc:"by the site's accounting"`
+	Apart   Decimal  `json:"apart_node_seconds" doc:"the site's less the ledger's"`
+	AtStake *Money   `json:"at_stake,omitempty" doc:"what is apart at the rate of its placement; absent where no rate is known"`
+}

@@ -241,22 +241,39 @@ type findingJSON struct {
 type reconcileFlags struct {
 	focusFlags
 	by, tolerance, against string
+	site, since            string
 }
 
 func (a *app) ledgerReconcileCommand() *cobra.Command {
 	var f reconcileFlags
 	cmd := &cobra.Command{
-		Use:   "reconcile BILL",
-		Short: "Compare a provider's bill with what we metered, with the sum at stake",
+		Use:   "reconcile BILL | --site SITE",
+		Short: "Compare a provider's bill, or a site's own accounting, with what we metered",
 		Long: "Reconcile compares a provider's bill in FOCUS with the ledger, or with another FOCUS file\n" +
 			"(--against), by provider, day, and what rows have in common. It says what matched, what is\n" +
-			"missing from the bill, what it has beyond what we metered, and where price or quantity differ.",
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.reconcile(cmd, args[0], f) },
+			"missing from the bill, what it has beyond what we metered, and where price or quantity differ.\n\n" +
+			"With --site it compares the node-time of each attempt in the ledger with what the site's own\n" +
+			"accounting says (Slurm: sacct), and tells the sum at stake at the rates of the placements.",
+		Example: "  yard ledger reconcile bill.csv --by tag:run\n  yard ledger reconcile --site lab --since 2026-11-01",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("site") {
+				return a.reconcileSite(cmd, args, f)
+			}
+			switch {
+			case len(args) == 0:
+				return fault.New(fault.Invalid, "a provider's bill in FOCUS is needed, or --site SITE for a site's own accounting")
+			case cmd.Flags().Changed("since"):
+				return fault.New(fault.Invalid, "--since is for --site; a bill says itself what it is about")
+			}
+			return a.reconcile(cmd, args[0], f)
+		},
 	}
 	cmd.Flags().StringVar(&f.by, "by", "resource", "what rows have in common: resource, service, sku, or tag:KEY")
 	cmd.Flags().StringVar(&f.tolerance, "tolerance", "0.01", "costs that differ by less are taken as equal")
 	cmd.Flags().StringVar(&f.against, "against", "", "a FOCUS `FILE` of what was metered, in place of the ledger")
+	cmd.Flags().StringVar(&f.site, "site", "", "compare the accounting of this `SITE` in place of a bill")
+	cmd.Flags().StringVar(&f.since, "since", "", "with --site: from this `DATE` or time on, UTC (default: 30 days ago)")
 	return a.withOutput(a.planeFlags(cmd))
 }
 

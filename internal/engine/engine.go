@@ -55,6 +55,15 @@ type Dumper interface {
 	Dump(ctx context.Context, key string, grace time.Duration) error
 }
 
+// Accountant is an engine whose site keeps an accounting of its own, from which it
+// charges: what yard booked can be compared with it.
+type Accountant interface {
+	// Used tells what gangs of the site used since a time, by the site's own
+	// clock, whole spans where they began before. fault.NotFound where the site
+	// keeps no accounting after all.
+	Used(ctx context.Context, since time.Time) ([]fleet.Used, error)
+}
+
 // Log is the log of one rank, read in order. Where lines were cut by
 // Gang.LogCap, one line that tells how many stands in their place.
 type Log interface {

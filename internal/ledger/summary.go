@@ -97,6 +97,11 @@ func (h *Hours) add(n int, d time.Duration) {
 // Rat returns the exact number of hours.
 func (h *Hours) Rat() *big.Rat { return new(big.Rat).SetFrac(&h.nanos, big.NewInt(int64(time.Hour))) }
 
+// Seconds returns the exact number of seconds.
+func (h *Hours) Seconds() *big.Rat {
+	return new(big.Rat).SetFrac(&h.nanos, big.NewInt(int64(time.Second)))
+}
+
 // String returns the hours with six decimals, which is to 4 milliseconds.
 func (h *Hours) String() string { return h.Rat().FloatString(6) }
 

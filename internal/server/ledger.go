@@ -17,6 +17,7 @@ func (s *server) routeLedger(api huma.API) {
 	route(api, http.MethodGet, "/v1/ledger/entries", "ledger-entries", "Lines of the ledger, in order", s.entries)
 	route(api, http.MethodGet, "/v1/ledger/summary", "ledger-summary", "The ledger added up by one dimension", s.summary)
 	route(api, http.MethodGet, "/v1/ledger/verify", "verify-ledger", "Prove that the ledger has no gap and no overlap, and balances", s.verify)
+	route(api, http.MethodGet, "/v1/ledger/sites/{name}", "reconcile-site", "The ledger compared with a site's own accounting", s.reconcileSite)
 }
 
 // LedgerFilter selects lines of the ledger.

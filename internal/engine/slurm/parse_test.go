@@ -159,21 +159,6 @@ func TestEnding(t *testing.T) {
 	}
 }
 
-func TestReconcile(t *testing.T) {
-	at := func(s int) time.Time { return time.Unix(1000+int64(s), 0) }
-	used := []Used{
-		{Key: "a-1", Start: at(0), End: at(100), Nodes: 4},
-		{Key: "b-1", Start: at(0), End: at(100), Nodes: 1},
-		{Key: "c-1", Start: at(50), Nodes: 2}, // runs
-	}
-	booked := map[string]time.Duration{"a-1": 401 * time.Second, "b-1": 90 * time.Second, "c-1": 100 * time.Second, "z-1": time.Minute}
-	got := Reconcile(booked, used, time.Second, at(100))
-	want := []Difference{{"b-1", 90 * time.Second, 100 * time.Second}, {"z-1", time.Minute, 0}}
-	if !slices.Equal(got, want) {
-		t.Errorf("differences %v; want %v", got, want)
-	}
-}
-
 // The notice leaves a job of a short limit half of it.
 func TestNotice(t *testing.T) {
 	for limit, want := range map[time.Duration]time.Duration{0: 70 * time.Second, time.Minute: 30 * time.Second, time.Hour: 70 * time.Second} {

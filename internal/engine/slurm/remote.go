@@ -59,8 +59,9 @@ type attempt struct {
 }
 
 var (
-	_ engine.Engine = (*Remote)(nil)
-	_ engine.Dumper = (*Remote)(nil)
+	_ engine.Engine     = (*Remote)(nil)
+	_ engine.Dumper     = (*Remote)(nil)
+	_ engine.Accountant = (*Remote)(nil)
 )
 
 // SSH is the system's ssh client, for a login node. It never asks for anything,
@@ -159,8 +160,8 @@ func (r *Remote) Forget(ctx context.Context, key string) error {
 	return err
 }
 
-// Used is Engine.Used.
-func (r *Remote) Used(ctx context.Context, since time.Time) ([]Used, error) {
+// Used implements engine.Accountant.
+func (r *Remote) Used(ctx context.Context, since time.Time) ([]fleet.Used, error) {
 	answer, err := r.call(ctx, request{Method: "used", Since: since})
 	return answer.Used, err
 }

@@ -48,7 +48,7 @@ type response struct {
 	Points  []fleet.Progress `json:"points,omitempty"`
 	Log     []byte           `json:"log,omitempty"`
 	Next    int64            `json:"next,omitempty"`
-	Used    []Used           `json:"used,omitempty"`
+	Used    []fleet.Used     `json:"used,omitempty"`
 }
 
 // Serve runs the engine for another machine, which speaks through in and out:

@@ -38,8 +38,9 @@ type Engine struct {
 }
 
 var (
-	_ engine.Engine = (*Engine)(nil)
-	_ engine.Dumper = (*Engine)(nil)
+	_ engine.Engine     = (*Engine)(nil)
+	_ engine.Dumper     = (*Engine)(nil)
+	_ engine.Accountant = (*Engine)(nil)
 )
 
 // New returns the engine of a Slurm site, which asks Slurm through slurmrestd
