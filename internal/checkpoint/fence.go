@@ -113,7 +113,26 @@ func (s *Store) lastFence(ctx context.Context) (fence, error) {
 	}
 	var last fence
 	if err := json.Unmarshal(data, &last); err != nil || last.Epoch != epoch {
-		return fence{}, fault.Newf(fault.Invalid, "%s of %s is no fence", fenceKey(epoch), s)
+		return fence{}, s.brokenFence(ctx, epoch)
 	}
 	return last, nil
+}
+
+// brokenFence says how to mend a fence that was cut short or changed. What it
+// took over is known from nowhere else, and to guess could bring back what a
+// survivor wrote: a person has to decide.
+func (s *Store) brokenFence(ctx context.Context, epoch int) error {
+	all, err := s.survey(ctx)
+	if err != nil {
+		return err
+	}
+	repair := fmt.Sprintf("or remove it: attempt %d left no checkpoint, so none is lost", epoch)
+	for _, f := range all {
+		if f.Epoch == epoch && f.complete() {
+			repair = fmt.Sprintf(`or write {"epoch": %d} into it: attempts go on from step %d, and checkpoints from before attempt %d are given up`, epoch, f.step, epoch)
+			break
+		}
+	}
+	return fault.Newf(fault.Invalid, "%s of %s was cut short or changed by hand. Put it back as it was (the store may keep versions), %s",
+		fenceKey(epoch), s, repair)
 }

@@ -25,7 +25,7 @@ func TestStores(t *testing.T) {
 		t.Run(place.Name, func(t *testing.T) {
 			for name, test := range map[string]func(*testing.T, bloblab.Place, string){
 				"round trip": testRoundTrip, "resume": testResume, "fence": testFence, "survivor": testSurvivor,
-				"damage": testDamage, "all damaged": testAllDamaged, "formats": testFormats, "shards": testShards,
+				"damage": testDamage, "broken fence": testBrokenFence, "all damaged": testAllDamaged, "formats": testFormats, "shards": testShards,
 				"keep": testKeep, "copy": testCopy, "begin at once": testBeginAtOnce, "every crash": testEveryCrash,
 				"changes while sent": testChangesWhileSent, "foreign objects": testForeignObjects,
 			} {
@@ -322,6 +322,55 @@ func testDamage(t *testing.T, _ bloblab.Place, url string) {
 		begin(t, s, 2) // takes over only what is good
 		upload(t, s, 2, "step-20", "again")
 		wantRestored(t, s, "step-20", "again")
+	}
+}
+
+// testBrokenFence: a fence that was cut by hand ends attempts with a repair that
+// works, whichever of the two it is.
+func testBrokenFence(t *testing.T, _ bloblab.Place, url string) {
+	first, rest, _ := strings.Cut(url, "?")
+	for name, tt := range map[string]struct {
+		wrote  bool // the attempt whose fence is cut
+		repair string
+		mend   func(s *Store) error
+		want   string
+	}{
+		"it wrote": {
+			true, `or write {"epoch": 2} into it: attempts go on from step 20, and checkpoints from before attempt 2 are given up`,
+			func(s *Store) error {
+				return errors.Join(s.bucket.Delete(t.Context(), fenceKey(2)), s.bucket.WriteAll(t.Context(), fenceKey(2), []byte(`{"epoch": 2}`), nil))
+			}, "step-20",
+		},
+		"it wrote nothing": {
+			false, "or remove it: attempt 2 left no checkpoint, so none is lost",
+			func(s *Store) error { return s.bucket.Delete(t.Context(), fenceKey(2)) }, "step-10",
+		},
+	} {
+		s := open(t, fmt.Sprintf("%s/%d?%s", first, len(name), rest))
+		begin(t, s, 1)
+		upload(t, s, 1, "step-10", "of 1")
+		begin(t, s, 2)
+		if tt.wrote {
+			upload(t, s, 2, "step-20", "of 2")
+		}
+		replace := func(data string) error { // some stores replace nothing by themselves
+			return errors.Join(s.bucket.Delete(t.Context(), fenceKey(2)), s.bucket.WriteAll(t.Context(), fenceKey(2), []byte(data), nil))
+		}
+		if err := replace(`{"ep`); err != nil {
+			t.Fatal(err)
+		}
+		err := s.Begin(t.Context(), 3)
+		if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "fences/00000002.json of ") || !strings.HasSuffix(err.Error(), tt.repair) {
+			t.Errorf("%s: begin over a fence that was cut: %v; want it to end with %q", name, err, tt.repair)
+		}
+		if err := tt.mend(s); err != nil {
+			t.Fatal(err)
+		}
+		begin(t, s, 3)
+		c, _, _ := restore(t, s)
+		if c == nil || c.Name != tt.want {
+			t.Errorf("%s: after the repair it goes on from %+v; want %s", name, c, tt.want)
+		}
 	}
 }
 
