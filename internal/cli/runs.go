@@ -92,7 +92,7 @@ func whyText(r v1.Run) string {
 	case n == 1:
 		return r.SlowRanks[0].Text
 	default:
-		return fmt.Sprintf("%s; %d more are slow", r.SlowRanks[0].Text, n-1)
+		return fmt.Sprintf("%s; %d more ranks", r.SlowRanks[0].Text, n-1)
 	}
 }
 
