@@ -184,7 +184,7 @@ func (b *Book) Add(line int, from, to time.Time, quantity Quantity) error {
 		return fault.New(fault.Invalid, "usage must end after it starts")
 	}
 	if list := b.cells[b.lineCells[line]].list; quantity.cmp(whole(largestQuantity)) > 0 || quantity.mul(list).cmp(whole(largestRow)) > 0 {
-		return fault.Newf(fault.Invalid, "%s units are too many to bill", quantity)
+		return fault.Newf(fault.Invalid, "%s units at %s are too many to bill in a row: it may cost a hundred billion", quantity, (Quantity{list}))
 	}
 	for hour := floorHour(start); hour < end; hour += hourSeconds {
 		part := quantity.num

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -114,8 +115,19 @@ func writeTable(w io.Writer, l listing, width int) error {
 		limits[column] = max(narrowest, size-(widest(rendered)-width))
 		rendered = renderTable(l, limits)
 	}
-	_, err := fmt.Fprintf(w, "%s%s\n%s", l.before, rendered, l.after)
+	_, err := fmt.Fprintf(w, "%s%s\n%s", harmless(l.before), rendered, harmless(l.after))
 	return err
+}
+
+// harmless replaces control characters, which a name from someone's file could
+// have to command the terminal.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // renderTable draws the table with some columns cut to a number of cells.
@@ -140,6 +152,7 @@ func renderTable(l listing, limits map[int]int) string {
 	for _, cells := range l.cells {
 		row := make(table.Row, len(cells))
 		for i, c := range cells {
+			c = harmless(c)
 			if limit, cut := limits[i]; cut {
 				c = runewidth.Truncate(c, limit, "…")
 			}

@@ -28,3 +28,12 @@ func TestTablesFitTheTerminal(t *testing.T) {
 		}
 	}
 }
+
+// A name out of someone's file cannot command the terminal.
+func TestTableIsHarmless(t *testing.T) {
+	var out bytes.Buffer
+	l := listing{columns: []column{{"NAME", "name", false}}, cells: [][]string{{"\x1b[31mred\x1b[0m\a"}}, before: "\x1b]0;title\a\n", after: "\x9b2J\n"}
+	if err := writeTable(&out, l, 0); err != nil || strings.ContainsAny(out.String(), "\x1b\a\u009b") || !strings.Contains(out.String(), "red") {
+		t.Errorf("%q %v", out.String(), err)
+	}
+}

@@ -46,7 +46,12 @@ func ReadUsage(r io.Reader, file string, book *billing.Book, options UsageOption
 	if err := u.header(); err != nil {
 		return 0, err
 	}
-	for len(u.faults) < maxFaults {
+	for {
+		if len(u.faults) >= maxFaults {
+			line, _ := reader.FieldPos(0)
+			u.faults = append(u.faults, spec.Fault{File: file, Line: line + 1, Column: 1, Message: "what follows was not read: mend these first"})
+			break
+		}
 		record, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			break
@@ -100,6 +105,12 @@ func (u *usageReader) header() error {
 	if err != nil {
 		u.syntax(err)
 		return u.faults.Err()
+	}
+	if first := record[0]; strings.HasPrefix(first, "\xff\xfe") || strings.HasPrefix(first, "\xfe\xff") {
+		return spec.Faults{{File: u.file, Line: 1, Column: 1, Message: "the file is in UTF-16; UTF-8 is needed"}}
+	}
+	if len(record) == 1 && strings.ContainsAny(record[0], ";\t") {
+		return spec.Faults{{File: u.file, Line: 1, Column: 1, Message: "the columns must be separated by commas"}}
 	}
 	u.at = map[string]int{}
 	for i, name := range record {
@@ -174,7 +185,7 @@ func (u *usageReader) row(record []string) {
 		}
 	}
 	if err := u.book.Add(index, u.start, u.end, quantity); err != nil {
-		u.faultf("end", "%s", err)
+		u.faultf("quantity", "%s", err)
 	}
 }
 

@@ -48,7 +48,10 @@ func TestUsageFaultsNameTheirRow(t *testing.T) {
 		{"rate", good + "2026-01-01,aws,1,\n", "u.csv:2:18: list_rate"},
 		{"provider", good + "2026-01-01,,1,1\n", "u.csv:2:12: provider: the field is empty"},
 		{"fields", good + "2026-01-01,aws,1\n", "u.csv:2:1: wrong number of fields"},
-		{"too much", good + "2026-01-01,aws,999999999999,999999\n", "too many to bill"},
+		{"too much", good + "2026-01-01,aws,999999999999,999999\n", "u.csv:2:16: quantity: 999999999999 units at 999999 are too many to bill"},
+		{"another encoding", "\xff\xfes\x00t\x00", "the file is in UTF-16"},
+		{"semicolons", "start;provider;quantity;list_rate\n", "separated by commas"},
+		{"many faults", good + strings.Repeat("x,aws,1,1\n", 60), "u.csv:52:1: what follows was not read"},
 		{"currency", "start,provider,quantity,list_rate,currency\n2026-01-01,aws,1,1,EUR\n", "a dated exchange rate is needed"},
 		{"span", "start,end,provider,quantity,list_rate\n2026-01-02,2026-01-01,aws,1,1\n", "u.csv:2:12: end"},
 	} {
