@@ -185,16 +185,12 @@ func (y *Yard) Look(t *testing.T, id string) View {
 	return v
 }
 
-// Submit starts a run of a file that is called after its workload, and returns
-// the run's name.
+// Submit starts a run of a workload's file, and returns the run's name.
 func (y *Yard) Submit(t *testing.T, file string) string {
 	t.Helper()
 	out := y.CLI(t, "run", "--detach", file)
-	name := strings.TrimSuffix(filepath.Base(file), ".yaml")
-	for _, word := range strings.Fields(out) {
-		if strings.HasPrefix(word, name+"-") {
-			return strings.Trim(word, ".,;:")
-		}
+	if _, after, found := strings.Cut(out, "yard logs -f "); found {
+		return strings.TrimSpace(after)
 	}
 	t.Fatalf("no run in %q", out)
 	return ""
