@@ -32,7 +32,7 @@ e2e-kubernetes: kubernetes ## a real cluster of five nodes: a gang trains, a nod
 
 .PHONY: e2e-pytorch
 e2e-pytorch: kubernetes ## torchrun on two pods of a real Kubernetes (gloo): one is taken away, the losses are those of torchrun alone
-	$(GO) test -v -count=1 -timeout 30m -run TestPyTorch ./e2e/kubernetes -e2e
+	$(GO) test -v -count=1 -timeout 30m -run "TestPyTorch|TestManifests" ./e2e/kubernetes -e2e
 
 .PHONY: e2e-kubernetes-scale
 e2e-kubernetes-scale: kubernetes ## 3,000 pods in gangs of 8 to 512 on 1,000 fake nodes

@@ -70,6 +70,12 @@ func (c *Client) Submit(ctx context.Context, s v1.Submission) (out v1.RunDetail,
 	return out, err
 }
 
+// Preview asks what a run of a workload file would be on a pool; nothing is started.
+func (c *Client) Preview(ctx context.Context, r v1.PreviewRequest) (out v1.Preview, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/previews", nil, r, &out)
+	return out, err
+}
+
 // RunFilter selects runs; zero fields select all.
 type RunFilter struct {
 	Live    bool // queued and running ones only

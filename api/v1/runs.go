@@ -13,6 +13,27 @@ type Submission struct {
 	Wait     bool   `json:"wait,omitempty" doc:"queue it also where no pool that is connected now can ever take it; otherwise that is refused"`
 }
 
+// PreviewRequest asks what a run of a workload file would be on a pool.
+type PreviewRequest struct {
+	File     string `json:"file" maxLength:"4096" doc:"name of the workload file, for messages"`
+	Content  string `json:"content" doc:"the workload file itself (YAML)"`
+	Dir      string `json:"dir,omitempty" maxLength:"4096" doc:"absolute directory where engines on this machine start the ranks"`
+	Project  string `json:"project,omitempty" doc:"overrides the file's project"`
+	Priority *int   `json:"priority,omitempty" doc:"overrides the file's priority"`
+	On       string `json:"on,omitempty" maxLength:"200" doc:"SITE/POOL, or SITE for its best pool; by default the best of all"`
+}
+
+// Preview is what a run would be on a pool. Nothing was started.
+type Preview struct {
+	Pool    string `json:"pool" doc:"site/pool"`
+	Engine  string `json:"engine"`
+	Nodes   int    `json:"nodes"`
+	Ranks   int    `json:"ranks"`
+	Reason  string `json:"reason" doc:"why this pool"`
+	Text    string `json:"text" doc:"what the engine would hand to the site: manifests (YAML), a batch script, or on this machine the command of a rank"`
+	Checked bool   `json:"checked" doc:"the site has taken it, in a dry run"`
+}
+
 // Run is one execution of a workload.
 type Run struct {
 	ID        string    `json:"id"`

@@ -139,6 +139,17 @@ def save(state, step, o):
         path.unlink(missing_ok=True)
 
 
+def on_host(value):
+    """The same with its tensors in the host's memory, whatever device they are on."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu()
+    if isinstance(value, dict):
+        return {key: on_host(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [on_host(inner) for inner in value]
+    return value
+
+
 def newest(o):
     """The step of the newest checkpoint that can be read, 0 for none."""
     for step, path in reversed(checkpoints(o.out)):
@@ -154,7 +165,7 @@ def resume(model, optimizer, device, rank, o):
     """Goes on from the checkpoint that rank 0 found, on all ranks; returns its step."""
     step = int(agree(newest(o) if rank == 0 else 0, device))
     if step:
-        state = torch.load(dict(checkpoints(o.out))[step], map_location=device)
+        state = torch.load(dict(checkpoints(o.out))[step], map_location="cpu")
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
     return step
@@ -244,7 +255,8 @@ def main():
     model = GPT(o.layers, o.dim, o.heads, o.length).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=o.rate, weight_decay=0.01)
     start = resume(model, optimizer, device, rank, o)
-    ranks = DistributedDataParallel(model) if world > 1 else model
+    # PyTorch/XLA adds up gradients itself; DistributedDataParallel on it is experimental.
+    ranks = DistributedDataParallel(model) if world > 1 and device.type != "xla" else model
     if rank == 0:
         size = sum(p.numel() for p in model.parameters())
         print(f"{size:,} parameters, {world} ranks over {backend}, {len(text):,} bytes of text", flush=True)
@@ -252,7 +264,7 @@ def main():
             print(f"resumed after step {start} of {o.steps}", flush=True)
 
     def state():
-        return {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        return on_host({"model": model.state_dict(), "optimizer": optimizer.state_dict()})
 
     work = OwnWork(model, device)
     saved, stopped, step = start, False, start
@@ -265,6 +277,8 @@ def main():
         loss = ranks(inputs.to(device), targets.to(device))
         optimizer.zero_grad()
         loss.backward()
+        if device.type == "xla":
+            xla_model().reduce_gradients(optimizer)
         work.mark("reduced")
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -284,7 +298,9 @@ def main():
                 saved = step
             speed = (step - since) * o.batch * o.length / max(time.monotonic() - clock, 1e-9)
             report(step=step, steps=o.steps, loss=mean, tokens=step * o.batch * o.length, tokens_per_second=speed, checkpoint_step=saved, **work.seconds())
-        elif "YARD_RANK" in os.environ:  # for whom rank 0 speaks, but for how fast they are
+        elif "YARD_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
+            # Rank 0 speaks for this one, but for how fast it is. The ranks that
+            # torchrun started are one to yard, and write into one log.
             report(step=step, **work.seconds())
     if rank == 0:
         print(f"told to stop: leaving after step {step} of {o.steps}" if stopped else f"done, loss {mean:.3f}", flush=True)

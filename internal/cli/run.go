@@ -14,17 +14,22 @@ import (
 
 	v1 "github.com/switchyard-ai/switchyard/api/v1"
 	"github.com/switchyard-ai/switchyard/client"
+	"github.com/switchyard-ai/switchyard/internal/fault"
 )
 
 func (a *app) runCommand() *cobra.Command {
 	var project string
 	var priority int
-	var detach, wait bool
+	var detach, wait, dryRun bool
+	var on string
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Run a workload at the best connected place, and follow it",
 		Long: `Run a workload at the best connected place, and follow it to its end: its log,
 its progress, what it costs. yard ends with the exit code of the run.
+
+With --dry-run nothing is started: what a pool would be handed is printed, as
+Kubernetes manifests or as a batch script of Slurm, and its cluster has checked it.
 
 Ctrl-C asks whether to stop the run or to detach from it; Ctrl-C again, or no
 terminal to ask on, detaches. A detached run goes on under a background yard.`,
@@ -34,11 +39,19 @@ terminal to ask on, detaches. A detached run goes on under a background yard.`,
 			if cmd.Flags().Changed("priority") {
 				s.Priority = &priority
 			}
+			if !dryRun && on != "" {
+				return fault.New(fault.Invalid, "--on: it goes with --dry-run; where a run may go is for place: in its file to say")
+			}
+			if dryRun {
+				return a.preview(cmd.Context(), args[0], s, on)
+			}
 			return a.run(cmd.Context(), args[0], s, detach)
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVar(&wait, "wait", false, "queue it also where no connected pool can take it: one may be connected later")
+	f.BoolVar(&dryRun, "dry-run", false, "print the manifests or the batch script, and start nothing")
+	f.StringVar(&on, "on", "", "with --dry-run: the site, or the pool as SITE/POOL, instead of the best")
 	f.BoolVar(&detach, "detach", false, "do not follow the run")
 	f.StringVar(&project, "project", "", "who pays, instead of the file's project")
 	f.IntVar(&priority, "priority", 0, "instead of the file's priority; higher goes first")
@@ -75,6 +88,35 @@ func (a *app) run(ctx context.Context, file string, s v1.Submission, detach bool
 			return a.leave(ctx, p, run)
 		}
 		return errors.Join(a.follow(ctx, p, run), a.say(line))
+	})
+}
+
+// preview prints what a pool would be handed, behind what that is as comments of
+// YAML and of shells.
+func (a *app) preview(ctx context.Context, file string, s v1.Submission, on string) error {
+	data, err := a.readInput(file)
+	if err != nil {
+		return err
+	}
+	r := v1.PreviewRequest{File: file, Content: string(data), Project: s.Project, Priority: s.Priority, On: on}
+	if r.Dir, err = os.Getwd(); err != nil {
+		return err
+	}
+	return a.with(ctx, func(p *plane) error {
+		shown, err := p.Preview(ctx, r)
+		if err != nil {
+			return a.refused(err, "nothing was started")
+		}
+		checked := "nothing was started"
+		if shown.Checked {
+			checked = "the cluster has checked this, and nothing was started"
+		}
+		head := fmt.Sprintf("# %s on %s (%s): %s, %s; %s\n", file, shown.Pool, shown.Reason,
+			plural(shown.Nodes, "node", "nodes"), plural(shown.Ranks, "rank", "ranks"), checked)
+		if first, rest, found := strings.Cut(shown.Text, "\n"); found && strings.HasPrefix(first, "#!") {
+			return a.say(first + "\n" + head + rest)
+		}
+		return a.say(head + shown.Text)
 	})
 }
 

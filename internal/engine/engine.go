@@ -64,6 +64,15 @@ type Accountant interface {
 	Used(ctx context.Context, since time.Time) ([]fleet.Used, error)
 }
 
+// Previewer is an engine that can show what it would hand to its site.
+type Previewer interface {
+	// Preview returns what Start would submit of a gang, as the site's own tools
+	// read it, and whether the site has checked it: not every one can without
+	// starting it. Nothing is started or kept. With an error of the site's check
+	// comes the text that it refused.
+	Preview(ctx context.Context, gang Gang) (text string, checked bool, err error)
+}
+
 // Log is the log of one rank, read in order. Where lines were cut by
 // Gang.LogCap, one line that tells how many stands in their place.
 type Log interface {

@@ -21,6 +21,10 @@ func (l *Loop) gang(run fleet.Run, attempt fleet.Attempt, pool fleet.Pool) (engi
 	if err != nil {
 		return engine.Gang{}, err
 	}
+	return l.gangOf(w, run, attempt, pool)
+}
+
+func (l *Loop) gangOf(w *workload.Workload, run fleet.Run, attempt fleet.Attempt, pool fleet.Pool) (engine.Gang, error) {
 	family := chip.Family(pool.Family)
 	variant, ok := w.Variants[family]
 	if !ok {

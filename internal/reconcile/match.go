@@ -263,6 +263,9 @@ func (l *Loop) consider(w *workload.Workload, pool fleet.Pool, best int) (schedu
 	return scheduler.Candidate{Pool: pool.ID(), Need: need}, ""
 }
 
+// ownCommand is why an image alone runs nowhere: yard's agent starts the ranks.
+const ownCommand = "needs a command in the variant: that of its image is not taken"
+
 // foreign says what of a variant the engine of a pool does not run, or "".
 func (l *Loop) foreign(variant workload.Variant, pool fleet.Pool) string {
 	place, err := l.Sites.Find(pool.Site)
@@ -274,12 +277,16 @@ func (l *Loop) foreign(variant workload.Variant, pool fleet.Pool) string {
 		if variant.Image == "" {
 			return "runs images, and the variant has none"
 		}
+		if len(variant.Command) == 0 {
+			return ownCommand
+		}
 	case site.SlurmEngine:
 		if len(variant.Command) == 0 {
-			return "runs commands; images (Apptainer, pyxis) are not run there yet"
+			return ownCommand
 		}
+		contained := variant.Image != "" && place.File != nil && place.File.Slurm != nil && place.File.Slurm.Containers != site.NoContainers && place.File.Slurm.Containers != ""
 		for _, mount := range variant.Mounts {
-			if mount.From != mount.Path {
+			if !contained && mount.From != mount.Path {
 				return fmt.Sprintf("mounts nothing: %s must be there under its own path", mount.Path)
 			}
 		}

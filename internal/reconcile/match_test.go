@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/workload"
 )
 
 func TestWhyAPoolCannotTakeARun(t *testing.T) {
@@ -42,5 +45,38 @@ func TestWhatIsNotRunYetIsRefused(t *testing.T) {
 	}
 	if len(r.store.state.runs) != 0 {
 		t.Error("something was queued")
+	}
+}
+
+// What an engine does not run of a variant is said before anything starts.
+func TestForeign(t *testing.T) {
+	r := newRig(t, 1, always(script{}))
+	for name, text := range map[string]string{
+		"bare": "engine: slurm\nslurm: {dir: /shared}\n", "boxed": "engine: slurm\nslurm: {dir: /shared, containers: apptainer}\n",
+		"kube": "engine: kubernetes\n",
+	} {
+		text = "kind: Site\nname: " + name + "\n" + text
+		engine, _, _ := strings.Cut(strings.SplitAfter(text, "engine: ")[1], "\n")
+		r.loop.Sites.put(fleet.Site{Name: name, Engine: engine, SpecFile: name + ".yaml", Spec: []byte(text)})
+	}
+	moved := []workload.Mount{{Path: "/data", From: "/srv/data"}}
+	for _, tt := range []struct {
+		site    string
+		variant workload.Variant
+		want    string
+	}{
+		{"bare", workload.Variant{Command: []string{"a"}, Image: "i"}, ""},
+		{"bare", workload.Variant{Image: "i"}, ownCommand},
+		{"bare", workload.Variant{Command: []string{"a"}, Image: "i", Mounts: moved}, "mounts nothing: /data must be there under its own path"},
+		{"boxed", workload.Variant{Command: []string{"a"}, Image: "i", Mounts: moved}, ""},
+		{"boxed", workload.Variant{Command: []string{"a"}, Mounts: moved}, "mounts nothing: /data must be there under its own path"},
+		{"boxed", workload.Variant{Image: "i"}, ownCommand},
+		{"kube", workload.Variant{Image: "i"}, ownCommand},
+		{"kube", workload.Variant{Command: []string{"a"}}, "runs images, and the variant has none"},
+		{"kube", workload.Variant{Command: []string{"a"}, Image: "i", Mounts: moved}, ""},
+	} {
+		if got := r.loop.foreign(tt.variant, fleet.Pool{Site: tt.site, Name: "p"}); got != tt.want {
+			t.Errorf("%s, %+v: %q; want %q", tt.site, tt.variant, got, tt.want)
+		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 func (s *server) routeRuns(api huma.API) {
 	route(api, http.MethodPost, "/v1/runs", "submit-run", "Submit a workload file: queue a run of it", s.submit)
+	route(api, http.MethodPost, "/v1/previews", "preview-run", "What a run of a workload file would be on a pool: its manifests or batch script; nothing is started", s.preview)
 	route(api, http.MethodGet, "/v1/runs", "list-runs", "Runs, newest first", s.listRuns)
 	route(api, http.MethodGet, "/v1/runs/{id}", "get-run", "A run with its attempts, decisions and cost", s.getRun)
 	route(api, http.MethodPost, "/v1/runs/{id}/stop", "stop-run", "Ask a run to end", s.stopRun)
@@ -44,6 +45,18 @@ func (s *server) submit(ctx context.Context, in *struct{ Body v1.Submission }) (
 		return nil, err
 	}
 	return s.detail(ctx, run.ID)
+}
+
+func (s *server) preview(ctx context.Context, in *struct{ Body v1.PreviewRequest }) (*body[v1.Preview], error) {
+	b := in.Body
+	if err := checkSubmission(v1.Submission{File: b.File, Dir: b.Dir}); err != nil {
+		return nil, err
+	}
+	p, err := s.Loop.Preview(ctx, reconcile.Request{File: b.File, Content: []byte(b.Content), Dir: b.Dir, Project: b.Project, Priority: b.Priority}, b.On)
+	if err != nil {
+		return nil, err
+	}
+	return answer(v1.Preview{Pool: p.Pool, Engine: p.Engine, Nodes: p.Nodes, Ranks: p.Ranks, Reason: p.Reason, Text: p.Text, Checked: p.Checked}), nil
 }
 
 // checkSubmission refuses names that no file system has: they would fail much

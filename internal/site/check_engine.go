@@ -79,6 +79,9 @@ func (r rules) slurm(s *Slurm) {
 	for _, dir := range []struct{ field, value string }{{"dir", s.Dir}, {"secrets", s.Secrets}, {"bin", s.Bin}, {"config", s.Config}} {
 		r.directory(at+dir.field, dir.value)
 	}
+	if strings.ContainsAny(s.Dir, " \t%,") {
+		r.fault(at+"dir", "found %q; Slurm expands %% and takes paths apart at spaces and commas: a path without them is needed", clip(s.Dir))
+	}
 	r.matches(at+"account", s.Account, wordForm, wordHelp)
 	r.matches(at+"qos", s.QOS, wordForm, wordHelp)
 	if limit := time.Duration(s.Limit); limit > 0 && limit < time.Minute {

@@ -109,9 +109,12 @@ type Slurm struct {
 	QOS     string         `json:"qos,omitempty"`
 	Secrets string         `json:"secrets,omitempty" jsonschema_description:"Directory on the cluster that holds secrets as files SECRET/KEY. Default: secrets in dir."`
 	Limit   units.Duration `json:"time_limit,omitempty" jsonschema_description:"Of each job, after which the run goes on in a next one. Default: the partition's."`
-	Bin     string         `json:"bin,omitempty" jsonschema_description:"Directory of sbatch and the others. Default: as on PATH."`
-	Config  string         `json:"config,omitempty" jsonschema_description:"SLURM_CONF for the commands. Default: as installed."`
-	REST    *SlurmREST     `json:"rest,omitempty" jsonschema_description:"slurmrestd, which is asked in place of Slurm's commands; with ssh, from the login node."`
+	// Containers is as none where it is "".
+	Containers Containers `json:"containers,omitempty" jsonschema_description:"What runs the images of workloads on the nodes. Default: none, and commands run as the nodes have them."`
+
+	Bin    string     `json:"bin,omitempty" jsonschema_description:"Directory of sbatch and the others. Default: as on PATH."`
+	Config string     `json:"config,omitempty" jsonschema_description:"SLURM_CONF for the commands. Default: as installed."`
+	REST   *SlurmREST `json:"rest,omitempty" jsonschema_description:"slurmrestd, which is asked in place of Slurm's commands; with ssh, from the login node."`
 }
 
 // SlurmREST is how to reach a cluster's slurmrestd.
@@ -126,6 +129,21 @@ type SlurmREST struct {
 type FromPlace struct {
 	File string `json:"file,omitempty" jsonschema_description:"Absolute, read for every call, so that another may take its place; with ssh, on the login node."`
 	Env  string `json:"env,omitempty" jsonschema_description:"A variable of the control plane's environment."`
+}
+
+// Containers is what runs images on a Slurm cluster.
+type Containers string
+
+// The containers that a file can name.
+const (
+	NoContainers Containers = "none"
+	Apptainer    Containers = "apptainer"
+	Pyxis        Containers = "pyxis"
+)
+
+// Values lists them.
+func (Containers) Values() []string {
+	return []string{string(NoContainers), string(Apptainer), string(Pyxis)}
 }
 
 // Pool is a pool that the file declares.

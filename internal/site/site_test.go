@@ -163,6 +163,9 @@ func TestFaults(t *testing.T) {
 			"name: gpu, |name: gpu, labels: {a: b}, ":                     "knows no labels",
 			"slurm: {|kubernetes: {}\nslurm: {":                           "kubernetes: the site's engine is slurm",
 			"chip: h100}]\n|chip: h100}]\n---\n{a: b}\n":                  "a site has a file of its own",
+			"dir: /shared/yard|dir: /shared/a b":                          "slurm.dir: found \"/shared/a b\"; Slurm expands % and takes paths apart",
+			"dir: /shared/yard|dir: /shared/%j":                           "slurm.dir: found \"/shared/%j\"; Slurm expands %",
+			"time_limit: 2h|containers: docker":                           "slurm.containers: ",
 		},
 	} {
 		for change, want := range changes {

@@ -60,8 +60,9 @@ type Engine struct {
 }
 
 var (
-	_ engine.Engine = (*Engine)(nil)
-	_ io.Closer     = (*Engine)(nil)
+	_ engine.Engine    = (*Engine)(nil)
+	_ engine.Previewer = (*Engine)(nil)
+	_ io.Closer        = (*Engine)(nil)
 )
 
 // New returns the engine of a site. It connects in the background: a cluster

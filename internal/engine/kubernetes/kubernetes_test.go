@@ -104,8 +104,13 @@ func TestTrainium(t *testing.T) {
 		}
 	}
 	vars := p.variables(gang, jobForm)
-	if vars["FI_PROVIDER"] != "efa" || vars["NEURON_RT_ROOT_COMM_ID"] != "yard-k-0.yard-k:62182" || vars["NEURON_RT_NUM_CORES"] != "64" {
-		t.Errorf("variables %v", vars)
+	if vars["FI_PROVIDER"] != "efa" || vars["NEURON_RT_ROOT_COMM_ID"] != "yard-k-0.yard-k:62182" || vars["NEURON_RT_NUM_CORES"] != "" {
+		t.Errorf("variables %v; want one rank of a node to hand out its cores itself", vars)
+	}
+	ranks := gang
+	ranks.Ranks = 32
+	if vars := p.variables(ranks, jobForm); vars["NEURON_RT_NUM_CORES"] != "4" {
+		t.Errorf("variables %v; want four cores for each of 16 ranks", vars)
 	}
 	half := gang
 	half.Chips = 8

@@ -150,7 +150,11 @@ func (p place) variables(g engine.Gang, f form) map[string]string {
 			vars["NCCL_SOCKET_IFNAME"] = "^lo,docker"
 		}
 	case chip.Neuron:
-		vars["NEURON_RT_NUM_CORES"] = fmt.Sprint(p.chips(g) * p.neuronCores())
+		// The runtime reads it in each process. One alone, such as torchrun, hands
+		// out the cores of its node itself.
+		if each := p.chips(g) * p.neuronCores() / ranksPerNode(g); each > 0 && ranksPerNode(g) > 1 {
+			vars["NEURON_RT_NUM_CORES"] = fmt.Sprint(each)
+		}
 		vars["NEURON_RT_STOCHASTIC_ROUNDING_EN"] = "1"
 		if g.Nodes > 1 {
 			name := objectName(g.Key)

@@ -91,9 +91,7 @@ func (e *Engine) furnish(ctx context.Context, gang engine.Gang, r record, shape 
 	}
 	if shape.Means == native && shape.Nodes > 1 {
 		err := e.make(ctx, "the gang's PodGroup", func(ctx context.Context) error {
-			_, err := e.api.podGroups.Create(ctx, &schedulingv1alpha2.PodGroup{ObjectMeta: meta, Spec: schedulingv1alpha2.PodGroupSpec{
-				SchedulingPolicy: schedulingv1alpha2.PodGroupSchedulingPolicy{Gang: &schedulingv1alpha2.GangSchedulingPolicy{MinCount: int32(shape.Nodes)}},
-			}}, metav1.CreateOptions{})
+			_, err := e.api.podGroups.Create(ctx, podGroup(meta, shape.Nodes), metav1.CreateOptions{})
 			return err
 		})
 		if err != nil {
@@ -104,11 +102,23 @@ func (e *Engine) furnish(ctx context.Context, gang engine.Gang, r record, shape 
 		return nil
 	}
 	return e.make(ctx, "the gang's Service", func(ctx context.Context) error {
-		_, err := e.api.services.Create(ctx, &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{
-			ClusterIP: corev1.ClusterIPNone, PublishNotReadyAddresses: true, Selector: map[string]string{labelJob: r.Name},
-		}}, metav1.CreateOptions{})
+		_, err := e.api.services.Create(ctx, headless(meta), metav1.CreateOptions{})
 		return err
 	})
+}
+
+// podGroup has the scheduler place a gang whole or not at all.
+func podGroup(meta metav1.ObjectMeta, nodes int) *schedulingv1alpha2.PodGroup {
+	return &schedulingv1alpha2.PodGroup{ObjectMeta: meta, Spec: schedulingv1alpha2.PodGroupSpec{
+		SchedulingPolicy: schedulingv1alpha2.PodGroupSchedulingPolicy{Gang: &schedulingv1alpha2.GangSchedulingPolicy{MinCount: int32(nodes)}},
+	}}
+}
+
+// headless gives the pods of a gang's Job, which has the same name, theirs.
+func headless(meta metav1.ObjectMeta) *corev1.Service {
+	return &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{
+		ClusterIP: corev1.ClusterIPNone, PublishNotReadyAddresses: true, Selector: map[string]string{labelJob: meta.Name},
+	}}
 }
 
 // make makes an object that may be there.

@@ -2,6 +2,7 @@ package slurm
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,7 +54,11 @@ func RunBatch(ctx context.Context, folder string) error {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	if err := release(ctx, dir); err != nil {
+	err = a.fetchImage(ctx, dir, signals)
+	if err == nil {
+		err = release(ctx, dir)
+	}
+	if err != nil {
 		_, _ = once(dir.file(endingFile), marshal(endingRecord{Cause: causeFailed, Code: 1, Reason: "not started: " + err.Error()}))
 		return err
 	}
@@ -95,12 +100,7 @@ func release(ctx context.Context, dir gangDir) error {
 
 // runSteps runs the keepers of all nodes to their end.
 func runSteps(dir gangDir, a accepted, signals <-chan os.Signal) error {
-	nodes := strconv.Itoa(nodesOf(a.Gang))
-	args := []string{
-		"--nodes=" + nodes, "--ntasks=" + nodes, "--ntasks-per-node=1", "--kill-on-bad-exit=0", "--wait=0", "--mpi=none",
-		"--cpu-bind=none", "--input=none", "--export=ALL",
-	}
-	cmd := exec.Command("srun", append(append(args, a.Self...), "node", string(dir))...)
+	cmd := exec.Command("srun", a.stepArgs(dir, a.workDir())...)
 	cmd.Stdout = os.Stdout
 	said, err := cmd.StderrPipe()
 	if err != nil {
@@ -123,10 +123,25 @@ func runSteps(dir gangDir, a accepted, signals <-chan os.Signal) error {
 			return err
 		case got := <-signals:
 			if got == syscall.SIGTERM {
-				_, _ = once(dir.file(endingFile), marshal(endingRecord{Cause: causeTold, Grace: max(a.Notice-noticeMargin/2, a.Notice/2)}))
+				a.told(dir)
 			}
 		}
 	}
+}
+
+// told notes that Slurm asks the job to leave.
+func (a accepted) told(dir gangDir) {
+	_, _ = once(dir.file(endingFile), marshal(endingRecord{Cause: causeTold, Grace: max(a.Notice-noticeMargin/2, a.Notice/2)}))
+}
+
+// stepArgs are what srun is told: one keeper on each node.
+func (a accepted) stepArgs(dir gangDir, workDir string) []string {
+	nodes := strconv.Itoa(nodesOf(a.Gang))
+	args := []string{
+		"--nodes=" + nodes, "--ntasks=" + nodes, "--ntasks-per-node=1", "--kill-on-bad-exit=0", "--wait=0", "--mpi=none",
+		"--cpu-bind=none", "--input=none", "--export=ALL",
+	}
+	return slices.Concat(args, a.pyxisArgs(workDir), a.Self, []string{"node", string(dir)})
 }
 
 // watchSteps passes on what srun says, and takes from it that the keeper of a
@@ -222,11 +237,8 @@ func (d gangDir) task(node int) (agent.Task, error) {
 		TermGrace: a.Notice, Scratch: filepath.Join(d.node(node), "scratch"), Port: begin.Port,
 		Checkpoint: filepath.Join(a.Shared, "checkpoints", a.Gang.Run), Shared: true,
 	}
-	// The directory of whoever submitted the run is used where the nodes have it.
-	if info, err := os.Stat(task.Gang.Dir); task.Gang.Dir == "" || err != nil || !info.IsDir() {
-		task.Gang.Dir = task.Scratch
-	}
-	return task, nil
+	task.Gang.Dir = cmp.Or(a.workDir(), task.Scratch)
+	return task, a.enter(&task)
 }
 
 // watchEnding asks the node's agent to stop when the gang ends for a cause from

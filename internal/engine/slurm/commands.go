@@ -98,6 +98,12 @@ func (c client) submit(ctx context.Context, o order) (string, error) {
 	return id, nil
 }
 
+// test implements tester.
+func (c client) test(ctx context.Context, script string) error {
+	_, err := c.call(ctx, script, "sbatch", "--test-only")
+	return err
+}
+
 // args are the options of sbatch for the job.
 func (o order) args() []string {
 	args := []string{

@@ -13,6 +13,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/engine/agent"
 	"github.com/switchyard-ai/switchyard/internal/engine/ranks"
 	"github.com/switchyard-ai/switchyard/internal/engine/whole"
+	"github.com/switchyard-ai/switchyard/internal/site"
 )
 
 // gangDir is the folder of one gang.
@@ -40,6 +41,9 @@ type accepted struct {
 	Notice  time.Duration     `json:"notice"`                 // between the warning and the time limit
 	Self    []string          `json:"self"`                   // how the program is called on the nodes
 	Shared  string            `json:"shared"`                 // the shared directory
+	Caches  string            `json:"caches,omitempty"`       // the site's, of compilers
+
+	Containers site.Containers `json:"containers,omitempty"` // what runs the gang's image
 }
 
 // perNode is how many ranks each node has; the last may have fewer.

@@ -289,7 +289,7 @@ func awaitJobEnd(t *testing.T, lab *slurmlab.Lab, name string) string {
 }
 
 // The site of the examples, which docs/slurm.md shows, makes jobs that Slurm
-// would run: sbatch --test-only says when.
+// would run: sbatch --test-only takes the script that a preview shows.
 func TestExampleSite(t *testing.T) {
 	lab := lab(t)
 	data, err := os.ReadFile("../../../examples/sites/slurm.yaml")
@@ -310,8 +310,8 @@ func TestExampleSite(t *testing.T) {
 		for _, nodes := range []int{1, 2} {
 			gang := wide("example", nodes, 8, "true")
 			gang.Pool, gang.Cores, gang.Memory, gang.Avoid, gang.Priority = pool.Name, 4, 8<<30, []string{"n1"}, -10
-			if said, err := e.TestOnly(t.Context(), gang); err != nil || !strings.Contains(said, "to start at") {
-				t.Errorf("pool %s, %d nodes: %q, %v; want when it would start", pool.Name, nodes, said, err)
+			if said, checked, err := e.Preview(t.Context(), gang); err != nil || !checked || !strings.Contains(said, "\n#SBATCH --partition="+pool.Partition+"\n") {
+				t.Errorf("pool %s, %d nodes: %q, %v; want a script that Slurm takes", pool.Name, nodes, said, err)
 			}
 		}
 	}

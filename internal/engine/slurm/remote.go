@@ -118,6 +118,13 @@ func (r *Remote) Start(ctx context.Context, gang engine.Gang) error {
 	return err
 }
 
+// Preview implements engine.Previewer.
+func (r *Remote) Preview(ctx context.Context, gang engine.Gang) (string, bool, error) {
+	gang.Dir = "" // of this machine
+	answer, err := r.call(ctx, request{Method: "preview", Gang: &gang})
+	return answer.Text, answer.Checked, err
+}
+
 // Observe implements engine.Engine.
 func (r *Remote) Observe(ctx context.Context, key string) (engine.Status, error) {
 	answer, err := r.call(ctx, request{Method: "observe", Key: key})

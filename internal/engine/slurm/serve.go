@@ -49,6 +49,8 @@ type response struct {
 	Log     []byte           `json:"log,omitempty"`
 	Next    int64            `json:"next,omitempty"`
 	Used    []fleet.Used     `json:"used,omitempty"`
+	Text    string           `json:"text,omitempty"`
+	Checked bool             `json:"checked,omitempty"`
 }
 
 // Serve runs the engine for another machine, which speaks through in and out:
@@ -103,6 +105,12 @@ func (e *Engine) answer(ctx context.Context, r request) response {
 		}
 		r.Gang.Secrets = r.Secrets
 		err = e.Start(ctx, *r.Gang)
+	case "preview":
+		if r.Gang == nil {
+			err = fault.New(fault.Invalid, "a preview without a gang")
+			break
+		}
+		answer.Text, answer.Checked, err = e.Preview(ctx, *r.Gang)
 	case "observe":
 		answer.Status, err = e.Observe(ctx, r.Key)
 	case "logs":

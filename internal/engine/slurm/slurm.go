@@ -41,6 +41,7 @@ var (
 	_ engine.Engine     = (*Engine)(nil)
 	_ engine.Dumper     = (*Engine)(nil)
 	_ engine.Accountant = (*Engine)(nil)
+	_ engine.Previewer  = (*Engine)(nil)
 )
 
 // New returns the engine of a Slurm site, which asks Slurm through slurmrestd
@@ -109,23 +110,18 @@ func (e *Engine) check(gang engine.Gang) error {
 	case nodesOf(gang) > gang.Ranks:
 		return fault.Newf(fault.Invalid, "gang %s has %d ranks for %d nodes; want one on each at least", gang.Key, gang.Ranks, gang.Nodes)
 	case len(gang.Command) == 0:
-		return fault.Newf(fault.Invalid, "gang %s has no command; Slurm runs commands, not images", gang.Key)
+		return fault.Newf(fault.Invalid, "gang %s has no command; that of its image cannot be taken: the agent starts it", gang.Key)
 	}
 	perNode := (gang.Ranks + nodesOf(gang) - 1) / nodesOf(gang)
 	if (nodesOf(gang)-1)*perNode >= gang.Ranks {
 		return fault.Newf(fault.Invalid, "gang %s: %d ranks on %d nodes, %d on each, leave a node without", gang.Key, gang.Ranks, gang.Nodes, perNode)
-	}
-	for _, mount := range gang.Mounts {
-		if mount.From != mount.Path {
-			return fault.Newf(fault.Invalid, "gang %s mounts %s as %s; on Slurm a directory is seen where the nodes have it", gang.Key, mount.From, mount.Path)
-		}
 	}
 	for name, from := range gang.SecretRefs {
 		if !filepath.IsLocal(from) || strings.Count(from, "/") != 1 {
 			return fault.Newf(fault.Invalid, "gang %s: secret %s is %q; want SECRET/KEY", gang.Key, name, from)
 		}
 	}
-	return nil
+	return e.checkImage(gang)
 }
 
 // accept makes the gang known, once: its folder is made aside and takes its
@@ -137,12 +133,7 @@ func (e *Engine) accept(ctx context.Context, gang engine.Gang) error {
 		return err
 	}
 	return e.putDir(gang.Key, func(aside, final gangDir) error {
-		a := accepted{Gang: gang, Secrets: map[string]string{}, Notice: e.notice(gang), Self: append([]string{program}, e.self[1:]...), Shared: e.shared()}
-		a.Gang.Secrets = nil
-		a.Gang.Env = e.environ(gang)
-		for name, from := range gang.SecretRefs {
-			a.Secrets[name] = filepath.Join(e.secrets(), from)
-		}
+		a := e.accepted(gang, final, program)
 		for name, value := range gang.Secrets {
 			if !filepath.IsLocal(name) || strings.Contains(name, "/") {
 				return fault.Newf(fault.Invalid, "secret %q is no name of a variable", name)
@@ -153,7 +144,6 @@ func (e *Engine) accept(ctx context.Context, gang engine.Gang) error {
 			if err := os.WriteFile(filepath.Join(aside.file(secretsDir), name), []byte(value+"\n"), 0o600); err != nil {
 				return err
 			}
-			a.Secrets[name] = filepath.Join(final.file(secretsDir), name)
 		}
 		for n := range nodesOf(gang) {
 			if err := os.MkdirAll(aside.node(n), 0o700); err != nil {
@@ -162,6 +152,23 @@ func (e *Engine) accept(ctx context.Context, gang engine.Gang) error {
 		}
 		return whole.WriteJSON(aside.file(gangFile), a, whole.Durable)
 	})
+}
+
+// accepted is what the job of a gang is told.
+func (e *Engine) accepted(gang engine.Gang, dir gangDir, program string) accepted {
+	a := accepted{
+		Gang: gang, Secrets: map[string]string{}, Notice: e.notice(gang), Self: append([]string{program}, e.self[1:]...), Shared: e.shared(),
+		Caches: e.site.Caches, Containers: e.site.Slurm.Containers,
+	}
+	a.Gang.Secrets = nil
+	a.Gang.Env = e.environ(gang)
+	for name, from := range gang.SecretRefs {
+		a.Secrets[name] = filepath.Join(e.secrets(), from)
+	}
+	for name := range gang.Secrets {
+		a.Secrets[name] = filepath.Join(dir.file(secretsDir), name)
+	}
+	return a
 }
 
 // environ is the gang's variables, and the site's caches where it sets none.

@@ -257,8 +257,8 @@ func (e *Engine) program(context.Context) (string, error) {
 	return path, nil
 }
 
-// putProgram copies a program to where it is named by its content.
-func putProgram(from, dir string) (string, error) {
+// programPath is where a program is put.
+func programPath(from, dir string) (string, error) {
 	in, err := os.Open(from)
 	if err != nil {
 		return "", err
@@ -268,13 +268,20 @@ func putProgram(from, dir string) (string, error) {
 	if _, err := io.Copy(hash, in); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "yard-"+hex.EncodeToString(hash.Sum(nil))[:16])
-	if whole.Exists(path) {
-		return path, nil
+	return filepath.Join(dir, "yard-"+hex.EncodeToString(hash.Sum(nil))[:16]), nil
+}
+
+// putProgram copies a program to where it is named by its content.
+func putProgram(from, dir string) (string, error) {
+	path, err := programPath(from, dir)
+	if err != nil || whole.Exists(path) {
+		return path, err
 	}
-	if _, err := in.Seek(0, io.SeekStart); err != nil {
+	in, err := os.Open(from)
+	if err != nil {
 		return "", err
 	}
+	defer func() { _ = in.Close() }()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
