@@ -40,11 +40,13 @@ func planReport(made *plan.Plan, sought chart) []byte {
 	return []byte(b.String())
 }
 
-// reportTable writes a table; columns whose heading starts with a dot are text.
+// reportTable writes a table; columns whose heading starts with a dot are text,
+// and those that are empty throughout are left out.
 func reportTable(b *strings.Builder, title string, heads []string, rows [][]string) {
 	if len(rows) == 0 {
 		return
 	}
+	heads, rows = withoutEmpty(heads, rows)
 	class := func(i int) string {
 		if strings.HasPrefix(heads[i], ".") {
 			return ` class="text"`
@@ -71,6 +73,28 @@ func reportTable(b *strings.Builder, title string, heads []string, rows [][]stri
 		b.WriteString("</tr>\n")
 	}
 	b.WriteString("</table></div></section>\n")
+}
+
+// withoutEmpty drops the columns of which no cell says anything.
+func withoutEmpty(heads []string, rows [][]string) ([]string, [][]string) {
+	var kept []int
+	for i := range heads {
+		if slices.ContainsFunc(rows, func(row []string) bool { return row[i] != "" }) {
+			kept = append(kept, i)
+		}
+	}
+	pick := func(cells []string) []string {
+		var out []string
+		for _, i := range kept {
+			out = append(out, cells[i])
+		}
+		return out
+	}
+	var fewer [][]string
+	for _, row := range rows {
+		fewer = append(fewer, pick(row))
+	}
+	return pick(heads), fewer
 }
 
 func reportDecisions(b *strings.Builder, made *plan.Plan) {
@@ -127,7 +151,11 @@ func reportYears(b *strings.Builder, made *plan.Plan) {
 		rows = append(rows, append(row, units.Grouped(int64(math.Round(y.HHI))), burn, runway, low))
 	}
 	reportTable(b, "Years, if "+made.Futures[0].Name, heads, rows)
-	b.WriteString("<p>Providers by spend at list price, chips by chip-hours. Committed adds up all contracts; one dollar may count towards two of them. Burn is spend and other costs less revenue; runway is months from the end of the year to the floor of cash at that burn, without further raises.</p>\n")
+	b.WriteString("<p>Providers by spend at list price, chips by chip-hours. Committed adds up all contracts; one dollar may count towards two of them.")
+	if slices.ContainsFunc(made.Years, func(y plan.Year) bool { return y.NetBurn != nil }) {
+		b.WriteString(" Burn is spend and other costs less revenue; runway is months from the end of the year to the floor of cash at that burn, without further raises.")
+	}
+	b.WriteString("</p>\n")
 }
 
 // runwayWords is a runway in months, as far as that means something.
@@ -135,6 +163,9 @@ func runwayWords(months float64) string {
 	const long = 120
 	if months > long {
 		return "over 10 years"
+	}
+	if math.Round(months) == 1 {
+		return "1 month"
 	}
 	return fmt.Sprintf("%.0f months", months)
 }

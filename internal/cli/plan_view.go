@@ -124,14 +124,14 @@ func planHeadline(made *plan.Plan, how solved) string {
 func sentence(made *plan.Plan) string {
 	parts := map[plan.Action][]string{}
 	depends := false
-	for _, d := range gathered(made.Decisions) {
+	for _, d := range gathered(atAllDates(made.Decisions)) {
 		if parts[d.Action] = append(parts[d.Action], d.words()); len(d.cases) > 0 {
 			depends = true
 		}
 	}
 	var clauses []string
 	for _, action := range []plan.Action{plan.Sign, plan.Decline, plan.Buy, plan.Port} {
-		names := slices.Compact(parts[action])
+		names := parts[action]
 		const most = 4
 		if len(names) > most {
 			names = append(names[:most:most], fmt.Sprintf("%d more", len(names)-most))
@@ -148,6 +148,23 @@ func sentence(made *plan.Plan) string {
 	}
 	text := strings.Join(clauses, "; ")
 	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// atAllDates sums what is bought of one thing at several dates; what depends on
+// what is seen stays apart.
+func atAllDates(all []plan.Decision) []plan.Decision {
+	var out []plan.Decision
+	for _, d := range all {
+		at := slices.IndexFunc(out, func(o plan.Decision) bool {
+			return o.Action == plan.Buy && d.Action == plan.Buy && o.What == d.What && len(o.If)+len(d.If) == 0
+		})
+		if at < 0 {
+			out = append(out, d)
+			continue
+		}
+		out[at].Size += d.Size
+	}
+	return out
 }
 
 // decided is what a decision is about, with its size.
@@ -287,17 +304,33 @@ func covenantLine(made *plan.Plan) string {
 // what the model leaves out.
 func planIfs(made *plan.Plan) []string {
 	var lines, order []string
-	where := map[string][]string{}
+	where, worst := map[string][]string{}, map[string]float64{}
+	note := func(f plan.Future, what string) {
+		if where[what] == nil {
+			order = append(order, what)
+		}
+		where[what] = append(where[what], f.Name)
+	}
 	for _, f := range made.Futures {
-		for _, what := range append(breachWords(f), unservedWords(f)...) {
-			if where[what] == nil {
-				order = append(order, what)
-			}
-			where[what] = append(where[what], f.Name)
+		for _, what := range breachWords(f) {
+			note(f, what)
+		}
+		names, shares := notServed(f)
+		for i, name := range names {
+			what := name + " is not served in full"
+			note(f, what)
+			worst[what] = max(worst[what], shares[i])
 		}
 	}
 	for _, what := range order {
-		lines = append(lines, fmt.Sprintf("In %d of %d futures (%s): %s", len(where[what]), len(made.Futures), strings.Join(where[what], ", "), what))
+		text := what
+		if share := worst[what]; share > 0 {
+			text += fmt.Sprintf(" (%.2g%% of it is left", 100*share) + map[bool]string{true: " at the worst)", false: ")"}[len(where[what]) > 1]
+		}
+		if len(made.Futures) > 1 {
+			text = fmt.Sprintf("In %d of %d futures (%s): %s", len(where[what]), len(made.Futures), strings.Join(where[what], ", "), text)
+		}
+		lines = append(lines, text)
 	}
 	for _, v := range made.Variants {
 		if v.Taken {
@@ -323,14 +356,24 @@ func breachWords(f plan.Future) []string {
 	return words
 }
 
-func unservedWords(f plan.Future) []string {
-	var names []string
+// notServed lists the demands that a future leaves some work of, and how much.
+func notServed(f plan.Future) (names []string, shares []float64) {
+	left, done := map[string]float64{}, map[string]float64{}
 	for _, u := range f.Unserved {
-		if words := u.Demand + " is not served in full"; !slices.Contains(names, words) {
-			names = append(names, words)
+		if !slices.Contains(names, u.Demand) {
+			names = append(names, u.Demand)
+		}
+		left[u.Demand] += u.Units
+	}
+	for _, p := range f.Periods {
+		for _, w := range p.Work {
+			done[w.Demand] += w.Units
 		}
 	}
-	return names
+	for _, name := range names {
+		shares = append(shares, left[name]/(left[name]+done[name]))
+	}
+	return names, shares
 }
 
 func variantWords(made *plan.Plan, v plan.Variant) string {

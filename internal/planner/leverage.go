@@ -230,6 +230,9 @@ func (l *levers) askFor(ctx context.Context, h *Hold, of plan.Dimension, name st
 	const least = 0.02
 	for points := 0.1; points >= least; points /= 2 {
 		promise := math.Min(h.Share+points, 1)
+		if promise < h.Share+least/2 { // it has all the work already
+			return nil
+		}
 		floor := contract.Share{Decimal: decimal.NewFromFloat(promise).Round(4)}
 		a, err := l.maybe(ctx, name+" with "+percent(promise)+" of the work", question{
 			hedge: &plan.Hedge{Name: "promise", Of: of, Which: name, AtLeast: &floor, Measure: contract.ChipTime, Per: plan.Whole}})

@@ -60,6 +60,7 @@ type rowInfo struct {
 	period  int    // −1 where it is about no one period
 	future  int    // −1 for the first stage
 	words   string
+	base    string  // the words without the period and the future; empty where there is neither
 	share   float64 // of a row about a share: the share; the row's terms then say what it is taken of
 	most    float64 // of a row about an amount behind a binary: the amount, in the row's units
 }

@@ -192,3 +192,21 @@ func TestSourcesOfALineAreRoundedTogether(t *testing.T) {
 		t.Errorf("the linter refuses the plan: %v %v", violations, err)
 	}
 }
+
+// A conflict of one scenario says which, and names what spans months once.
+func TestAConflictIsSaidInFewLines(t *testing.T) {
+	_, err := planner.Solve(t.Context(), solver(t), problem(t, `kind: Portfolio
+name: broke
+horizon: {from: 2026-01-01, to: 2026-05-01}
+demand: [{name: chat, class: inference, rate: 10, throughput: {H100: 1}}]
+offers: [{name: n, provider: a, chip: H100, price: 10}]
+financing: {cash: 400k}
+scenarios:
+- {name: few, probability: 0.5}
+- {name: many, probability: 0.5, effects: [{what: demand, factor: 2}]}
+`), planner.Options{})
+	want := "no plan can keep all of these if many, and any plan can keep them without one of them:\n  work of chat in 2026-02 to 2026-04\n  cash in 2026-01 to 2026-04"
+	if !fault.Is(err, fault.Conflict) || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}

@@ -82,13 +82,14 @@ func newRecourse(m *model, s int) *recourse {
 }
 
 func (r *recourse) info(kind rowKind, subject string, period int, words string) rowInfo {
+	base := words
 	if period >= 0 {
 		words += " in " + r.m.Periods[period].Label()
 	}
 	if len(r.m.futures) > 1 {
 		words += " (" + r.f.name + ")"
 	}
-	return rowInfo{kind: kind, subject: subject, period: period, future: r.s, words: words}
+	return rowInfo{kind: kind, subject: subject, period: period, future: r.s, words: words, base: base}
 }
 
 // pay books money paid in a period: term's coefficient is money per unit.
@@ -357,8 +358,7 @@ func (r *recourse) serveWindow(w int, window []int) {
 	}
 	words := "work of " + work.Name
 	if work.Total > 0 {
-		inHorizon := 1.0
-		needed, words = work.Total*inHorizon*product(r.f.effects, plan.Traffic, r.m.Periods[0], func(e plan.Effect) bool { return among(e.Demand, work.Name) }), words+" by its deadline"
+		needed, words = work.Total*r.m.totalFactor(work, r.f), words+" by its deadline"
 	}
 	if price, may := r.penalty(work); may {
 		amount := 1.0
@@ -444,6 +444,6 @@ func (r *recourse) qualifyFamily(w int, family string, groups []int) {
 				terms = append(terms, lp.Term{Var: b.v, Coefficient: -limit * period.Part(b.ready, r.m.end)})
 			}
 		}
-		r.m.row(r.info(rowQualified, work.Model+" on "+family, t, work.Model+" is validated on "+family), -inf, 0, terms...)
+		r.m.row(r.info(rowQualified, work.Model+" on "+family, t, work.Model+" runs on "+family+" only once it is validated there"), -inf, 0, terms...)
 	}
 }

@@ -3,6 +3,7 @@ package planner
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -124,8 +125,25 @@ type family struct {
 	subject string
 }
 
-// conflict names an irreducible set of what cannot hold together.
+// conflict names an irreducible set of what cannot hold together: in one future
+// where that suffices, and without regard to what must be whole where that does.
 func (m *model) conflict(ctx context.Context, solver lp.Solver) error {
+	if len(m.futures) > 1 {
+		for s := range m.futures {
+			ask := m.ask
+			if ask.futures = m.futures[s : s+1]; ask.hold != nil {
+				ask.hold = policy{ask.hold.in(s)}
+			}
+			one := m.Problem.build(ask)
+			solution, err := solver.Solve(ctx, one.lp, lp.Options{})
+			if err != nil {
+				return err
+			}
+			if solution.Status == lp.Infeasible {
+				return one.conflict(ctx, solver)
+			}
+		}
+	}
 	var families []family
 	rows := map[family][]lp.Row{}
 	for i, info := range m.info {
@@ -138,7 +156,12 @@ func (m *model) conflict(ctx context.Context, solver lp.Solver) error {
 		}
 		rows[f] = append(rows[f], lp.Row(i))
 	}
-	work := m.lp.Clone()
+	work := m.lp.Relaxed()
+	if solution, err := solver.Solve(ctx, work, lp.Options{}); err != nil {
+		return err
+	} else if solution.Status != lp.Infeasible {
+		work = m.lp.Clone()
+	}
 	var kept []family
 	for _, f := range families {
 		saved := make([][2]float64, len(rows[f]))
@@ -174,20 +197,19 @@ func (m *model) conflictWords(ctx context.Context, solver lp.Solver, work *lp.Mo
 			candidates = narrowed
 		}
 	}
-	var words []string
-	for _, row := range candidates {
-		if text := m.info[row].words; !slices.Contains(words, text) {
-			words = append(words, text)
-		}
-	}
+	words := m.gatherWords(candidates)
 	const most = 12
 	if len(words) > most {
-		words = append(words[:most:most], "…")
+		words = append(words[:most:most], fmt.Sprintf("and %d more", len(words)-most))
 	}
 	if len(words) == 0 {
 		return fault.New(fault.Conflict, "no plan can serve the demand: the offers left have no capacity for it")
 	}
-	return fault.Newf(fault.Conflict, "no plan can keep all of these, and any plan can keep them without one of them:\n  %s", strings.Join(words, "\n  "))
+	future := ""
+	if len(m.futures) == 1 && len(m.Problem.futures) > 1 {
+		future = " if " + m.futures[0].name
+	}
+	return fault.Newf(fault.Conflict, "no plan can keep all of these%s, and any plan can keep them without one of them:\n  %s", future, strings.Join(words, "\n  "))
 }
 
 // prices solves the linear program with all integers of an answer fixed: its

@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"sort"
 
 	"github.com/switchyard-ai/switchyard/internal/contract"
@@ -91,10 +92,15 @@ func (a *answer) worstUnserved(f *plan.Future) (worst float64, who string) {
 
 // shocks are the portfolio's scenarios, then a grid: each provider and each
 // chipmaker dearer, with less supply and later; chips that under-perform;
-// demand up and down.
+// demand up and down. A shock that changes no figure is none.
 func (p *Problem) shocks() []future {
 	shocks := append([]future{}, p.futures...)
-	add := func(name string, effects ...plan.Effect) { shocks = append(shocks, p.future(name, 1, effects)) }
+	calm := p.future("", 1, nil)
+	add := func(name string, effects ...plan.Effect) {
+		if f := p.future(name, 1, effects); !p.same(&f, &calm) {
+			shocks = append(shocks, f)
+		}
+	}
 	factor := func(x float64) *float64 { return &x }
 	for _, provider := range p.values(string(plan.ByProvider)) {
 		add(provider+" 30% dearer", plan.Effect{What: plan.Price, Providers: []string{provider}, Factor: factor(1.3)})
@@ -115,4 +121,15 @@ func (p *Problem) shocks() []future {
 		}
 	}
 	return shocks
+}
+
+// same reports whether two futures have the same figures throughout.
+func (p *Problem) same(a, b *future) bool {
+	for _, w := range p.works {
+		if p.totalFactor(w, a) != p.totalFactor(w, b) {
+			return false
+		}
+	}
+	return reflect.DeepEqual(a.demand, b.demand) && reflect.DeepEqual(a.price, b.price) && reflect.DeepEqual(a.capacity, b.capacity) &&
+		reflect.DeepEqual(a.factor, b.factor) && reflect.DeepEqual(a.terms, b.terms) && reflect.DeepEqual(a.income, b.income)
 }

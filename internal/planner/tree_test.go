@@ -145,3 +145,25 @@ func TestDecompositionOverATree(t *testing.T) {
 		}
 	}
 }
+
+// A grid shock that changes no figure of the portfolio is left out.
+func TestStressLeavesOutWhatChangesNothing(t *testing.T) {
+	text := strings.Replace(twoDays, "REVEAL", "reveal: 1d", 1)
+	rows, err := planner.Stress(t.Context(), solver(t), problem(t, text), solve(t, text), planner.Options{Gap: 1e-9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shocks := map[string]float64{}
+	for _, r := range rows {
+		shocks[r.Shock] = r.Regret
+	}
+	for _, name := range []string{"a six months late", "a supplies half"} { // no dates, no limit
+		if _, there := shocks[name]; there {
+			t.Errorf("%s changes nothing and is there", name)
+		}
+	}
+	// As if few: ten are reserved, and with 13 needed three more would have saved 4 an hour each.
+	if got, want := shocks["demand up 30%"], 24*3*4.0; math.Abs(got-want) > 1e-6*want {
+		t.Errorf("demand up 30%% is regretted by %g, want %g", got, want)
+	}
+}

@@ -460,6 +460,8 @@ func money(x float64) string {
 		return fmt.Sprintf("%s$%.1fM", sign, x/1e6)
 	case x >= 1e4:
 		return fmt.Sprintf("%s$%.0fk", sign, x/1e3)
+	case x >= 1e3:
+		return fmt.Sprintf("%s$%s", sign, grouped(x))
 	}
 	return fmt.Sprintf("%s$%.2f", sign, x)
 }
