@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 )
 
@@ -65,5 +67,22 @@ func TestSlowRanksOnTheWire(t *testing.T) {
 	attempt.State = fleet.AttemptFailed
 	if run, err := wireRun(fleet.Run{ID: "a"}, []fleet.Attempt{attempt}, now, ""); err != nil || run.SlowRanks != nil {
 		t.Errorf("an attempt that ended is slow: %+v, %v", run.SlowRanks, err)
+	}
+}
+
+func TestSlowRanksAreCounted(t *testing.T) {
+	slow := fleet.SlowRank{Rank: 1, Spells: 1}
+	over := fleet.SlowRank{Rank: 2, Spells: 1, Until: time.Now()}
+	c := newStateCollector(nil)
+	got := map[string]float64{}
+	c.collectRuns(nil, []fleet.Attempt{
+		{Pool: "eks/p5", Slow: []fleet.SlowRank{slow, over}}, {Pool: "eks/p5", Slow: []fleet.SlowRank{slow}}, {Pool: "hpc/nodes"},
+	}, func(d *prometheus.Desc, value float64, labels ...string) {
+		if d == c.slow {
+			got[labels[0]] = value
+		}
+	})
+	if len(got) != 2 || got["eks/p5"] != 2 || got["hpc/nodes"] != 0 {
+		t.Errorf("slow ranks by pool: %v", got)
 	}
 }

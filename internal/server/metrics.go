@@ -66,8 +66,8 @@ const scrapeTimeout = 5 * time.Second
 // stateCollector reads the store when Prometheus asks, so that the figures are
 // those of the single source of truth, also after a restart.
 type stateCollector struct {
-	store                                      store.Store
-	runs, queued, attempts, chips, spend, hour *prometheus.Desc
+	store                                            store.Store
+	runs, queued, attempts, chips, slow, spend, hour *prometheus.Desc
 }
 
 func newStateCollector(source store.Store) *stateCollector {
@@ -80,6 +80,7 @@ func newStateCollector(source store.Store) *stateCollector {
 		queued:   desc("yard_queue_length", "Runs that wait for a place."),
 		attempts: desc("yard_live_attempts", "Attempts that are recorded or running, by pool.", "pool"),
 		chips:    desc("yard_chips_held", "Chips held by live attempts, by pool.", "pool"),
+		slow:     desc("yard_slow_ranks", "Ranks of live attempts that are slower than the others of theirs, by pool.", "pool"),
 		spend:    desc("yard_ledger_cost", "Cost in the ledger; for reading, not for accounts: see yard ledger.", "provider", "currency", "imputed"),
 		hour:     desc("yard_ledger_node_hours", "Node-hours in the ledger, by provider.", "provider"),
 	}
@@ -87,7 +88,7 @@ func newStateCollector(source store.Store) *stateCollector {
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.runs, c.queued, c.attempts, c.chips, c.spend, c.hour} {
+	for _, d := range []*prometheus.Desc{c.runs, c.queued, c.attempts, c.chips, c.slow, c.spend, c.hour} {
 		out <- d
 	}
 }
@@ -129,14 +130,20 @@ func (c *stateCollector) collectRuns(runs []fleet.Run, live []fleet.Attempt, set
 		set(c.runs, count, string(state))
 	}
 	set(c.queued, states[fleet.Queued])
-	attempts, chips := map[string]float64{}, map[string]float64{}
+	attempts, chips, slow := map[string]float64{}, map[string]float64{}, map[string]float64{}
 	for _, a := range live {
 		attempts[a.Pool]++
 		chips[a.Pool] += float64(a.Chips)
+		for _, s := range a.Slow {
+			if s.IsSlow() {
+				slow[a.Pool]++
+			}
+		}
 	}
 	for pool := range attempts {
 		set(c.attempts, attempts[pool], pool)
 		set(c.chips, chips[pool], pool)
+		set(c.slow, slow[pool], pool)
 	}
 }
 
