@@ -18,7 +18,8 @@ type Pool struct {
 	MaxNodes     int    `json:"max_nodes"`
 	UsedNodes    int    `json:"used_nodes" doc:"held by live attempts"`
 	UsedCores    int    `json:"used_cores" doc:"held by live attempts that share a node"`
-	FreeNodes    int    `json:"free_nodes" doc:"held by no live attempt, of those that are there now"`
+	OthersNodes  int    `json:"others_nodes" doc:"on which others have chips, where the site tells"`
+	FreeNodes    int    `json:"free_nodes" doc:"held by no live attempt and no others, of those that are there now"`
 	Cores        int    `json:"cores" doc:"host cores of one node"`
 	Memory       int64  `json:"memory" doc:"host bytes of one node"`
 	Rate         Money  `json:"rate" doc:"per node-hour"`

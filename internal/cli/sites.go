@@ -230,7 +230,7 @@ func poolListing(site v1.Site) listing {
 		extra: []column{
 			{"", "max_nodes", true}, {"", "used_cores", true}, {"", "provider", false}, {"", "region", false}, {"", "family", false},
 			{"", "currency", false}, {"", "imputed", false}, {"", "unpriced", false}, {"", "draining", false}, {"", "ends", false},
-			{"", "dispatch_rate", true}, {"", "dispatch_reason", false}, {"", "contracts", false},
+			{"", "dispatch_rate", true}, {"", "dispatch_reason", false}, {"", "contracts", false}, {"", "others_nodes", true},
 		},
 		exact:  [][]string{},
 		before: about(site) + "\n\n",
@@ -255,7 +255,7 @@ func poolListing(site v1.Site) listing {
 			row(p.Option, strconv.Itoa(p.Nodes), strconv.Itoa(p.UsedNodes), strconv.Itoa(p.FreeNodes), strconv.FormatInt(p.Memory, 10), string(p.Rate.Amount)),
 			strconv.Itoa(p.MaxNodes), strconv.Itoa(p.UsedCores), p.Provider, p.Region, p.Family, p.Rate.Currency,
 			strconv.FormatBool(p.Imputed), strconv.FormatBool(p.Unpriced), strconv.FormatBool(p.Draining), ends,
-			string(p.DispatchRate.Amount), p.DispatchReason, strings.Join(p.Contracts, " ")))
+			string(p.DispatchRate.Amount), p.DispatchReason, strings.Join(p.Contracts, " "), strconv.Itoa(p.OthersNodes)))
 	}
 	if l.after != "" {
 		l.after = "\n" + l.after
@@ -306,6 +306,9 @@ func sizeOf(p v1.Pool) string {
 func usedOf(p v1.Pool) string {
 	if p.UsedCores > 0 {
 		return plural(p.UsedCores, "core", "cores")
+	}
+	if p.OthersNodes > 0 {
+		return fmt.Sprintf("%d, others %d", p.UsedNodes, p.OthersNodes)
 	}
 	return strconv.Itoa(p.UsedNodes)
 }

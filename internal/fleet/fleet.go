@@ -34,9 +34,10 @@ type Pool struct {
 	ChipsPerNode int        `json:"chips_per_node"`
 	Nodes        int        `json:"nodes"` // size now
 	MaxNodes     int        `json:"max_nodes"`
-	Cores        int        `json:"cores"`  // host cores of one node
-	Memory       int64      `json:"memory"` // host bytes of one node
-	Rate         units.Rate `json:"rate"`   // per node-hour
+	Others       int        `json:"others,omitempty"` // of Nodes, those on which others have chips, where the site tells
+	Cores        int        `json:"cores"`            // host cores of one node
+	Memory       int64      `json:"memory"`           // host bytes of one node
+	Rate         units.Rate `json:"rate"`             // per node-hour
 	Imputed      bool       `json:"imputed"`
 	RateSource   string     `json:"rate_source"`
 

@@ -113,7 +113,7 @@ func wireDecision(d fleet.Decision) v1.Decision {
 func wirePool(p fleet.Pool) v1.Pool {
 	out := v1.Pool{
 		ID: p.ID(), Site: p.Site, Name: p.Name, Provider: p.Provider, Region: p.Region, InstanceType: p.InstanceType,
-		Option: p.Option, Family: p.Family, Chip: p.Chip, ChipsPerNode: p.ChipsPerNode, Nodes: p.Nodes, MaxNodes: p.MaxNodes,
+		Option: p.Option, Family: p.Family, Chip: p.Chip, ChipsPerNode: p.ChipsPerNode, Nodes: p.Nodes, MaxNodes: p.MaxNodes, OthersNodes: p.Others,
 		Cores: p.Cores, Memory: p.Memory, Rate: wireRate(p.Rate), Imputed: p.Imputed, RateSource: p.RateSource,
 		Unpriced: p.Unpriced, Draining: p.Draining, DispatchRate: wireRate(p.Rate),
 	}

@@ -138,7 +138,7 @@ func used(pool v1.Pool, live []fleet.Attempt) v1.Pool {
 			pool.UsedNodes += attempt.Nodes
 		}
 	}
-	pool.FreeNodes = max(0, pool.Nodes-pool.UsedNodes)
+	pool.FreeNodes = max(0, pool.Nodes-pool.UsedNodes-pool.OthersNodes)
 	if pool.UsedCores > 0 && pool.Nodes == 1 {
 		pool.FreeNodes = 0 // a part of the one node is held
 	}

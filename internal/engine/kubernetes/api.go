@@ -30,6 +30,7 @@ type api struct {
 	jobs      *gentype.Client[*batchv1.Job]
 	pods      *gentype.ClientWithList[*corev1.Pod, *corev1.PodList]
 	nodes     *gentype.ClientWithList[*corev1.Node, *corev1.NodeList]
+	allPods   *gentype.ClientWithList[*corev1.Pod, *corev1.PodList] // of every namespace
 	services  *gentype.Client[*corev1.Service]
 	secrets   *gentype.Client[*corev1.Secret]
 	fences    *gentype.ClientWithList[*corev1.ConfigMap, *corev1.ConfigMapList]
@@ -80,6 +81,7 @@ func newAPI(config *rest.Config, namespace string) (*api, error) {
 		records:   func(f form) metadata.ResourceInterface { return objects.Resource(f.resource()).Namespace(namespace) },
 		jobs:      gentype.NewClient("jobs", batch, parameters, namespace, func() *batchv1.Job { return &batchv1.Job{} }, gentype.PrefersProtobuf[*batchv1.Job]()),
 		pods:      kind[*corev1.Pod, *corev1.PodList]("pods", core, parameters, namespace, func() *corev1.Pod { return &corev1.Pod{} }, func() *corev1.PodList { return &corev1.PodList{} }),
+		allPods:   kind[*corev1.Pod, *corev1.PodList]("pods", core, parameters, "", func() *corev1.Pod { return &corev1.Pod{} }, func() *corev1.PodList { return &corev1.PodList{} }),
 		nodes:     kind[*corev1.Node, *corev1.NodeList]("nodes", core, parameters, "", func() *corev1.Node { return &corev1.Node{} }, func() *corev1.NodeList { return &corev1.NodeList{} }),
 		fences:    kind[*corev1.ConfigMap, *corev1.ConfigMapList]("configmaps", core, parameters, namespace, func() *corev1.ConfigMap { return &corev1.ConfigMap{} }, func() *corev1.ConfigMapList { return &corev1.ConfigMapList{} }),
 		services:  gentype.NewClient("services", core, parameters, namespace, func() *corev1.Service { return &corev1.Service{} }, gentype.PrefersProtobuf[*corev1.Service]()),

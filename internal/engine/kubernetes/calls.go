@@ -93,7 +93,8 @@ func (e *Engine) tryStop(ctx context.Context, name string, stop stoppedMark) err
 // listPage is how many gangs are listed at once.
 const listPage = 500
 
-// List implements engine.Engine. It asks the cluster for the names alone.
+// List implements engine.Engine. It asks the cluster for the names alone. With
+// it goes, now and then, what nothing needs any more.
 func (e *Engine) List(ctx context.Context) ([]string, error) {
 	forms, err := e.forms(ctx)
 	if err != nil {
@@ -104,6 +105,9 @@ func (e *Engine) List(ctx context.Context) ([]string, error) {
 		if keys, err = e.listForm(ctx, f, keys); err != nil {
 			return nil, err
 		}
+	}
+	if err := e.pruneFences(ctx); err != nil {
+		e.options.Log.Warn("old fences cannot be removed", "site", e.site.Name, "error", err)
 	}
 	return keys, nil
 }

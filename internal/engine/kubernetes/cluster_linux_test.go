@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -43,11 +44,13 @@ func TestCluster(t *testing.T) {
 		{"deploy", testDeploy},
 		{"examples", testExamples},
 		{"pools", testPools},
+		{"nodes that others hold", testOthers},
 		{"image that is not there", testImage},
 		{"out of memory", testOutOfMemory},
 		{"secrets", testSecrets},
 		{"killed between submit and record", testHalfStarted},
 		{"gangs wait whole", testWaitsWhole},
+		{"old fences go", testFences},
 		{"preempted by priority", testPreempted},
 		{"pod deleted by others", testPodDeleted},
 		{"API server restarts", testRestart},
@@ -66,6 +69,31 @@ func testPools(t *testing.T, l *lab) {
 	p := pools[0]
 	if p.Name != "p5-48xlarge" || p.InstanceType != "p5.48xlarge" || p.Chip != "H100" || p.ChipsPerNode != 8 || p.Nodes != 3 || p.Family != "cuda" || p.Region != "us-east-1" || p.Cores < 1 {
 		t.Errorf("pool %+v; want three p5.48xlarge", p)
+	}
+}
+
+// testOthers: a node on which somebody else has chips is not free. Those of the
+// site's own gangs are its own.
+func testOthers(t *testing.T, l *lab) {
+	others := func() int {
+		pools, err := l.newSite(t).open(t, Options{Catalog: offers(t)}).Pools(t.Context())
+		if err != nil || len(pools) != 1 {
+			t.Fatalf("pools %+v, %v; want one", pools, err)
+		}
+		return pools[0].Others
+	}
+	if n := others(); n != 0 {
+		t.Errorf("others hold %d nodes; want none", n)
+	}
+	s := l.newSite(t)
+	e := s.open(t, Options{Catalog: offers(t)})
+	enginetest.Start(t, e, gpu("own", 2, "echo ready; sleep 600"))
+	enginetest.AwaitLog(t, e, "own", 1, "ready")
+	if pools, err := e.Pools(t.Context()); err != nil || pools[0].Others != 0 {
+		t.Errorf("pools %+v, %v; want no others beside the gang of the site itself", pools, err)
+	}
+	if n := others(); n != 2 {
+		t.Errorf("others hold %d nodes; want the two of the gang of another site", n)
 	}
 }
 
@@ -180,6 +208,38 @@ func testWaitsWhole(t *testing.T, l *lab) {
 	}
 	if status := enginetest.Await(t, e, "second", engine.Exited); status.ExitCode != 0 {
 		t.Errorf("status %+v; want it run once there is room", status)
+	}
+}
+
+// testFences: a fence stands for long, and not for ever. Another site's stays.
+func testFences(t *testing.T, l *lab) {
+	s := l.newSite(t)
+	client := l.Client(t)
+	e := s.Open(t)
+	if err := e.Stop(t.Context(), "never", 0); err != nil {
+		t.Fatal(err)
+	}
+	alien := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "alien", Labels: map[string]string{labelSite: "another", labelFenced: "true"}}}
+	if _, err := client.CoreV1().ConfigMaps(s.namespace).Create(t.Context(), alien, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	stands := func(name string) bool {
+		_, err := client.CoreV1().ConfigMaps(s.namespace).Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	for _, later := range []time.Duration{fenceAge - time.Hour, fenceAge + time.Hour} {
+		if _, err := s.OpenSkewed(t, later).List(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := stands(objectName("never")), later < fenceAge; got != want {
+			t.Errorf("after %v the fence stands: %t; want %t", later, got, want)
+		}
+	}
+	if !stands("alien") {
+		t.Error("the fence of another site is gone")
 	}
 }
 

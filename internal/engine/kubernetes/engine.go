@@ -54,6 +54,8 @@ type Engine struct {
 	means     meansCache
 	news      newsCache
 	tender    *tender
+	pruned    pruning
+	others    othersCache
 
 	mu        sync.Mutex
 	forgotten map[string]bool // names of Jobs that this engine deleted

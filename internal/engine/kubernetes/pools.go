@@ -30,8 +30,17 @@ func (e *Engine) Pools(ctx context.Context) ([]fleet.Pool, error) {
 	if _, err := e.facilities(ctx); err != nil { // also tells whether the cluster answers
 		return nil, err
 	}
+	held, err := e.heldByOthers(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var pools []fleet.Pool
 	for _, p := range e.places() {
+		for _, node := range p.nodes {
+			if p.accelerated() && held[node.Name] && e.usable(node) {
+				p.Others++
+			}
+		}
 		pools = append(pools, p.Pool)
 	}
 	return pools, nil

@@ -135,29 +135,6 @@ func (e *Engine) labels(name string) map[string]string {
 	return map[string]string{labelManager: managerName, labelSite: e.site.Name, labelGang: name}
 }
 
-// fenced reports whether a gang's name is used up.
-func (e *Engine) fenced(ctx context.Context, name string) (bool, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	_, err := e.api.fences.Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return false, nil
-	}
-	return err == nil, failure(err, "asking whether the gang may start")
-}
-
-// fence uses a gang's name up.
-func (e *Engine) fence(ctx context.Context, name, key string) error {
-	labels := e.labels(name)
-	labels[labelFenced] = "true"
-	return e.make(ctx, "the gang's fence", func(ctx context.Context) error {
-		_, err := e.api.fences.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
-			Name: name, Labels: labels, Annotations: map[string]string{noteKey: key},
-		}}, metav1.CreateOptions{})
-		return err
-	})
-}
-
 func (e *Engine) deleteSecret(ctx context.Context, name string) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
