@@ -67,6 +67,9 @@ func siteListing(found v1.SiteReconciliation) listing {
 		}
 	}
 	l.after = siteSummary(found, sums)
+	if len(l.cells) == 0 {
+		l.page = l.after // no table without lines
+	}
 	return l
 }
 
@@ -124,7 +127,7 @@ func siteSummary(found v1.SiteReconciliation, sums map[string]*verdictSum) strin
 	if len(parts) == 0 {
 		parts = []string{"nothing to compare"}
 	}
-	text := fmt.Sprintf("%s since %s: %s\n", found.Site, stamp(found.Since), strings.Join(parts, " · "))
+	text := fmt.Sprintf("%s since %s: %s\n", found.Site, stampHour(found.Since.UTC()), strings.Join(parts, " · "))
 	if sums[string(ledger.Missing)] != nil || sums[string(ledger.Extra)] != nil || sums[string(ledger.Different)] != nil {
 		text = "\n" + text + "Times are node-seconds. What one was: yard runs RUN; what is booked of it: yard ledger RUN\n"
 	}

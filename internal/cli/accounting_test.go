@@ -37,10 +37,15 @@ missing    c-1      -      7,200 s       0 s  -7,200 s     -$28.40
 missing    d-1      -      3,600 s       0 s  -3,600 s  -10.00 EUR
 extra      who-1    9          0 s       8 s       8 s           -
 
-lab since 2026-11-01T00:00:00Z: matched 1 · missing 2 ($28.40, 10.00 EUR) · extra 1 (1 without a rate) · different 2 ($28.40)
+lab since 2026-11-01: matched 1 · missing 2 ($28.40, 10.00 EUR) · extra 1 (1 without a rate) · different 2 ($28.40)
 Times are node-seconds. What one was: yard runs RUN; what is booked of it: yard ledger RUN
 `
 	if out.String() != want {
 		t.Errorf("shown:\n%swant:\n%s", out.String(), want)
+	}
+	out.Reset()
+	found.Attempts = found.Attempts[:1]
+	if err := a.print(siteListing(found)); err != nil || out.String() != "lab since 2026-11-01: matched 1\n" {
+		t.Errorf("all that matches is shown as %q, %v", out.String(), err)
 	}
 }

@@ -19,7 +19,7 @@ func (s *server) reconcileSite(ctx context.Context, in *struct {
 }) (*body[v1.SiteReconciliation], error) {
 	out := v1.SiteReconciliation{Site: in.Name, Since: in.Since, Until: s.Clock().UTC().Round(0), Attempts: []v1.SiteUse{}}
 	if in.Since.IsZero() {
-		out.Since = out.Until.Add(-accountedFor)
+		out.Since = out.Until.Add(-accountedFor).Truncate(time.Second)
 	}
 	used, err := s.Loop.Accounting(ctx, in.Name, out.Since)
 	if err != nil {

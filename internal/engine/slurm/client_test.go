@@ -10,8 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/switchyard-ai/switchyard/internal/engine/enginetest"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 )
 
@@ -29,34 +29,25 @@ func script(t *testing.T, name, text string) string {
 func TestHangingCommand(t *testing.T) {
 	dir := script(t, "squeue", `sleep 600 & echo $! > "$(dirname "$0")/child"; wait`)
 	ctx, cancel := context.WithCancel(t.Context())
+	asked := make(chan error, 1)
 	go func() {
-		for ctx.Err() == nil { // until the child is there
-			if data, err := os.ReadFile(filepath.Join(dir, "child")); err == nil && strings.HasSuffix(string(data), "\n") {
-				cancel()
-			}
-			time.Sleep(time.Millisecond)
-		}
+		_, err := client{System(dir, ""), callBound}.jobs(ctx)
+		asked <- err
 	}()
-	_, err := client{System(dir, ""), callBound}.jobs(ctx)
-	if !fault.Is(err, fault.Transient) {
+	var child int
+	enginetest.Eventually(t, "the command has a child", func() bool {
+		data, err := os.ReadFile(filepath.Join(dir, "child"))
+		if err != nil || !strings.HasSuffix(string(data), "\n") {
+			return false
+		}
+		child, err = strconv.Atoi(strings.TrimSpace(string(data)))
+		return err == nil
+	})
+	cancel()
+	if err := <-asked; !fault.Is(err, fault.Transient) {
 		t.Errorf("jobs: %v; want it transient", err)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "child"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	child, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil || child < 2 {
-		t.Fatalf("child %q: %v", data, err)
-	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if gone := syscall.Kill(child, 0) != nil || isZombie(child); gone {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d lives on", child)
-		}
-	}
+	enginetest.Eventually(t, "the child is gone", func() bool { return syscall.Kill(child, 0) != nil || isZombie(child) })
 }
 
 // isZombie reports whether a process has ended and waits for whoever inherited it.

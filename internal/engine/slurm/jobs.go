@@ -43,28 +43,79 @@ func (j job) waiting() bool {
 // queue is what Slurm last told, by folder of the gang. A gang may have more
 // than one job, where a starter died at the wrong moment.
 type queue struct {
-	mu    sync.Mutex
-	asked time.Time
-	jobs  map[string][]job
+	mu   sync.Mutex
+	last look  // the last that was answered
+	now  *look // the one that goes on; nil where none does
+}
+
+// look is one question for the jobs, which all share that wait for it.
+type look struct {
+	asked     time.Time
+	told      time.Time
+	over      chan struct{} // closed when what follows is set
+	jobs      map[string][]job
+	err       error
+	abandoned bool // by whoever asked, which is no failure of Slurm
 }
 
 // jobsOf returns the jobs of a gang that the controller knows. It asks anew where
 // the last answer is from before the moment.
 func (e *Engine) jobsOf(ctx context.Context, dir gangDir, since time.Time) ([]job, error) {
-	q := e.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if now := time.Now(); q.jobs == nil || q.asked.Before(since) || now.Sub(q.asked) >= queueAge {
-		jobs, err := e.slurm.jobs(ctx)
-		if err != nil {
-			return nil, err
+	for {
+		l, ours := e.queue.join(since)
+		if ours {
+			e.ask(ctx, l)
 		}
-		q.asked, q.jobs = now, map[string][]job{}
-		for _, j := range jobs {
-			q.jobs[j.Dir] = append(q.jobs[j.Dir], j)
+		select {
+		case <-l.over:
+		case <-ctx.Done():
+			return nil, fault.Wrap(fault.Transient, ctx.Err(), "waiting for the list of jobs")
+		}
+		switch {
+		case l.abandoned && ctx.Err() == nil, l.asked.Before(since):
+		case l.err != nil:
+			return nil, l.err
+		default:
+			return l.jobs[string(dir)], nil
 		}
 	}
-	return q.jobs[string(dir)], nil
+}
+
+// join returns the last answer where it will do, else the question that goes on,
+// else a new one, which is then the caller's to ask.
+func (q *queue) join(since time.Time) (l *look, ours bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	switch {
+	case q.last.jobs != nil && !q.last.asked.Before(since) && now.Sub(q.last.told) < queueAge:
+		last := q.last
+		return &last, false
+	case q.now != nil:
+		return q.now, false
+	}
+	q.now = &look{asked: now, over: make(chan struct{})}
+	return q.now, true
+}
+
+// ask asks Slurm, for all who have joined.
+func (e *Engine) ask(ctx context.Context, l *look) {
+	jobs, err := e.slurm.jobs(ctx)
+	l.told, l.err, l.abandoned = time.Now(), err, err != nil && ctx.Err() != nil
+	if err == nil {
+		l.jobs = map[string][]job{}
+		for _, j := range jobs {
+			l.jobs[j.Dir] = append(l.jobs[j.Dir], j)
+		}
+	}
+	q := e.queue
+	q.mu.Lock()
+	q.now = nil
+	if err == nil {
+		q.last = *l
+	}
+	q.mu.Unlock()
+	close(l.over)
 }
 
 // recorded returns what the accounting keeps of jobs, by their numbers: nothing

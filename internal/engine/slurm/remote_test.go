@@ -91,13 +91,18 @@ type remoteSite struct {
 }
 
 func (s remoteSite) Open(t *testing.T) engine.Engine {
+	of := labSpec(s.dir)
+	of.Slurm.SSH, of.Slurm.Config = "lab", s.lab.Conf()
+	return openRemote(t, of, s.shell)
+}
+
+func openRemote(t *testing.T, of site.Site, shell []string) *slurm.Remote {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	of := labSpec(s.dir)
-	of.Slurm.SSH, of.Slurm.Config = "lab", s.lab.Conf()
-	remote := slurm.NewRemote(of, []string{self}, s.shell)
+	remote := slurm.NewRemote(of, []string{self}, shell)
 	t.Cleanup(func() {
 		if err := remote.Close(); err != nil {
 			t.Error(err)

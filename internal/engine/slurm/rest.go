@@ -322,17 +322,20 @@ func claimsOf(token string) claims {
 // newest that both sides know.
 func (r *rest) agreed(ctx context.Context) (string, error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.version != "" {
-		return r.version, nil
+	agreed := r.version
+	r.mu.Unlock()
+	if agreed != "" {
+		return agreed, nil
 	}
-	offered, err := r.offered(ctx)
+	offered, err := r.offered(ctx) // by each who needs it: nobody waits for another's question
 	if err != nil {
 		return "", err
 	}
 	for _, version := range restVersions() {
 		if slices.Contains(offered, version) && (r.of.Version == "" || r.of.Version == version) {
+			r.mu.Lock()
 			r.version = version
+			r.mu.Unlock()
 			return version, nil
 		}
 	}

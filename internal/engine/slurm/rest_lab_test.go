@@ -119,6 +119,26 @@ func TestGangOverREST(t *testing.T) {
 	}
 }
 
+// With ssh it is the other machine that asks slurmrestd, with the token there.
+func TestRESTFromTheLoginNode(t *testing.T) {
+	lab, at := restLab(t)
+	of := labSpec(sharedDir(t))
+	of.Slurm.SSH, of.Slurm.REST = "lab", &site.SlurmREST{URL: at.URL, Token: tokenFile(t, at.Token)}
+	e := openRemote(t, of, []string{"sh", "-c"})
+	enginetest.Start(t, e, enginetest.Shell("there", 1, "echo began"))
+	if status := enginetest.Await(t, e, "there", engine.Exited); status.ExitCode != 0 || status.Lost {
+		t.Errorf("status %+v; want a plain exit", status)
+	}
+	if log, _ := enginetest.ReadLog(t, e, "there", 0, 0); log != "began\n" {
+		t.Errorf("log %q", log)
+	}
+	awaitJobEnd(t, lab, "there")
+	used, err := e.Used(t.Context(), time.Now().Add(-time.Hour))
+	if err != nil || len(used) > 1 || len(used) == 1 && used[0].Key != "there" {
+		t.Errorf("used %+v, %v; want that of the gang alone", used, err)
+	}
+}
+
 // wantSameAccount waits until the accounting has the one job, and compares what is
 // told of it.
 func wantSameAccount(t *testing.T, rest, commands *slurm.Engine) {
