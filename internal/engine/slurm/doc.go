@@ -6,7 +6,9 @@
 // reconcile's), and to trust that a job ran only once: a job begins nothing
 // before it has claimed its gang, and a claim is never given twice.
 //
-// The work is done where Slurm's commands and the shared directory are. Where
+// Slurm is asked by its commands (client) or through slurmrestd (rest); both are a
+// controller, and what is made of the answers is the same. The work is done where
+// the shared directory is, and with it the commands or the way to slurmrestd. Where
 // that is another machine, Remote speaks over ssh with the same program there.
 //
 // Below the shared directory:
