@@ -52,7 +52,7 @@ func (a *app) asking() (func(done, all int, words string), func()) {
 	line := newDisplay(a.stderr)
 	started := time.Now()
 	asked := func(done, all int, words string) {
-		if line.terminal {
+		if line.terminal && done < all {
 			line.drawn = true
 			text := fmt.Sprintf("asking %d of %d: %s   %.0f s", done+1, all, words, time.Since(started).Seconds())
 			_, _ = fmt.Fprint(a.stderr, "\r\033[K"+runewidth.Truncate(text, line.width()-1, "…"))

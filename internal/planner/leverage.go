@@ -80,6 +80,9 @@ func Levers(ctx context.Context, solver lp.Solver, p *Problem, o Options) (*Leve
 	if out.Worths, err = l.worths(ctx); err != nil {
 		return nil, err
 	}
+	if o.Asking != nil {
+		o.Asking(l.asked, l.all, "")
+	}
 	return out, nil
 }
 
@@ -231,7 +234,7 @@ func (l *levers) askFor(ctx context.Context, h *Hold, of plan.Dimension, name st
 	for points := 0.1; points >= least; points /= 2 {
 		promise := math.Min(h.Share+points, 1)
 		if promise < h.Share+least/2 { // it has all the work already
-			return nil
+			break
 		}
 		floor := contract.Share{Decimal: decimal.NewFromFloat(promise).Round(4)}
 		a, err := l.maybe(ctx, name+" with "+percent(promise)+" of the work", question{

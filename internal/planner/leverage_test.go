@@ -11,7 +11,7 @@ import (
 func leversOf(t *testing.T, text string) *planner.Leverage {
 	t.Helper()
 	asked, all := 0, 0
-	levers, err := planner.Levers(t.Context(), solver(t), problem(t, text), planner.Options{Gap: 1e-6, Asking: func(done, of int, _ string) { asked, all = done+1, of }})
+	levers, err := planner.Levers(t.Context(), solver(t), problem(t, text), planner.Options{Gap: 1e-6, Asking: func(done, of int, _ string) { asked, all = done, of }})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}

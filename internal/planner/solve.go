@@ -22,7 +22,7 @@ type Options struct {
 	Progress  func(lp.Progress)
 	Start     *plan.FirstStage                  // of an earlier plan: tried first
 	Split     bool                              // solve futures by themselves whatever the size
-	Asking    func(done, all int, words string) // told of each question of many, before it is asked
+	Asking    func(done, all int, words string) // told of each question of many, before it is asked, and when all are
 
 	// Each calls a function for 0 … n−1, in any order or at once, and returns
 	// one of its errors; nil: one after the other. What is planned does not depend on it.
