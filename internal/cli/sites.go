@@ -229,8 +229,8 @@ func poolListing(site v1.Site) listing {
 		},
 		extra: []column{
 			{"", "max_nodes", true}, {"", "used_cores", true}, {"", "provider", false}, {"", "region", false}, {"", "family", false},
-			{"", "currency", false}, {"", "imputed", false}, {"", "unpriced", false}, {"", "draining", false}, {"", "ends", false},
-			{"", "dispatch_rate", true}, {"", "dispatch_reason", false}, {"", "contracts", false}, {"", "others_nodes", true},
+			{"", "currency", false}, {"", "imputed", false}, {"", "unpriced", false}, {"", "draining", false}, {"", "ends", false}, {"", "others_nodes", true},
+			{"", "dispatch_rate", true}, {"", "dispatch_reason", false}, {"", "contracts", false},
 		},
 		exact:  [][]string{},
 		before: about(site) + "\n\n",
@@ -254,8 +254,8 @@ func poolListing(site v1.Site) listing {
 		l.exact = append(l.exact, append(
 			row(p.Option, strconv.Itoa(p.Nodes), strconv.Itoa(p.UsedNodes), strconv.Itoa(p.FreeNodes), strconv.FormatInt(p.Memory, 10), string(p.Rate.Amount)),
 			strconv.Itoa(p.MaxNodes), strconv.Itoa(p.UsedCores), p.Provider, p.Region, p.Family, p.Rate.Currency,
-			strconv.FormatBool(p.Imputed), strconv.FormatBool(p.Unpriced), strconv.FormatBool(p.Draining), ends,
-			string(p.DispatchRate.Amount), p.DispatchReason, strings.Join(p.Contracts, " "), strconv.Itoa(p.OthersNodes)))
+			strconv.FormatBool(p.Imputed), strconv.FormatBool(p.Unpriced), strconv.FormatBool(p.Draining), ends, strconv.Itoa(p.OthersNodes),
+			string(p.DispatchRate.Amount), p.DispatchReason, strings.Join(p.Contracts, " ")))
 	}
 	if l.after != "" {
 		l.after = "\n" + l.after
