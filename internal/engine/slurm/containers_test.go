@@ -108,7 +108,7 @@ func TestApptainer(t *testing.T) {
 		}
 	}
 	log, _ := enginetest.ReadLog(t, e, "boxed-2", 3, 0)
-	for _, want := range []string{"from the image\nfrom the mount\n3 of 4 own /opt/own:/bin\n", "No such file", "read-only\n", "in its scratch\n"} {
+	for _, want := range []string{"from the image\n", "from the mount\n", "3 of 4 own /opt/own:/bin\n", "No such file", "read-only\n", "in its scratch\n"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("log %q; want %q in it", log, want)
 		}
