@@ -90,6 +90,7 @@ func TestSlurm(t *testing.T) {
 	yardlab.Run(t, nil, "cp", "-r", "../../examples/gpt", filepath.Join(w.shared, "text"))
 	w.Up(t)
 	w.addSites(t)
+	t.Run("a dry run for chips that are not here", w.testDryRun)
 	t.Run("a gang of four trains", w.testGang)
 	t.Run("preempted by a higher partition", w.testPreempted)
 	t.Run("the time limit", w.testTimeLimit)
@@ -123,6 +124,31 @@ pools:
 			t.Fatalf("sites add: %s", out)
 		}
 	}
+}
+
+// testDryRun: the accelerators' variants of the PyTorch example make jobs that
+// Slurm would take on nodes with such chips. Nothing of them is run.
+func (w *world) testDryRun(t *testing.T) {
+	w.CLI(t, "sites", "add", w.Write(t, "chips.yaml", fmt.Sprintf(`kind: Site
+name: chips
+engine: slurm
+slurm: {dir: %s, config: %s, containers: apptainer}
+pools:
+  - {name: h100, partition: gpu, gres: "gpu:h100:8", chip: h100, chips_per_node: 8, rate: $15.00}
+  - {name: trn2, partition: main, gres: "neuron:16", chip: trainium2, chips_per_node: 16, rate: $12.00}
+`, filepath.Join(w.shared, "chips"), w.lab.Conf())))
+	for pool, wants := range map[string][]string{
+		"h100": {"#SBATCH --gres=gpu:h100:8\n", "# each rank: apptainer exec --no-home --nv --bind ", "images/pytorch-gpt-cuda-"},
+		"trn2": {"#SBATCH --gres=neuron:16\n", "# each rank: apptainer exec --no-home --bind ", "--nproc_per_node 64"},
+	} {
+		out := w.CLI(t, "run", "../../examples/pytorch/accelerators.yaml", "--dry-run", "--on", "chips/"+pool)
+		for _, want := range append(wants, "#!/bin/sh\n# ", "#SBATCH --nodes=2\n", "the cluster has checked this, and nothing was started") {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: the script lacks %q\n%s", pool, want, out)
+			}
+		}
+	}
+	w.CLI(t, "sites", "remove", "chips")
 }
 
 func (w *world) testGang(t *testing.T) {

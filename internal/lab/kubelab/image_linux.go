@@ -62,7 +62,7 @@ func (c *Cluster) Import(t testing.TB, image Image) {
 }
 
 func (n *node) importImage(file string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*patience) // some are large
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, "ctr", "-a", n.socket(), "-n", "k8s.io", "images", "import", file).CombinedOutput(); err != nil {
 		return fmt.Errorf("import %s: %w: %s", file, err, out)
