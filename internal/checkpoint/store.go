@@ -42,7 +42,7 @@ type Store struct {
 func Open(ctx context.Context, where string) (*Store, error) {
 	u, err := url.Parse(where)
 	if err != nil {
-		return nil, fault.Newf(fault.Invalid, "checkpoint store %q is not a URL", where)
+		return nil, fault.New(fault.Invalid, "the checkpoint store is not a URL") // it may hold a credential: it is not repeated
 	}
 	prefix := strings.Trim(u.Path, "/")
 	s := &Store{url: where}

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/switchyard-ai/switchyard/internal/config"
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/spec"
@@ -23,7 +24,7 @@ func loadContracts(paths []string) ([]*contract.Contract, error) {
 	var faults spec.Faults
 	owner := map[string]string{}
 	for _, file := range files {
-		data, err := os.ReadFile(file)
+		data, err := config.ReadFile(file)
 		if err != nil {
 			return nil, fault.Wrap(fault.Invalid, err, "contracts")
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchyard-ai/switchyard/internal/chip"
+	"github.com/switchyard-ai/switchyard/internal/config"
 	"github.com/switchyard-ai/switchyard/internal/estimate"
 	"github.com/switchyard-ai/switchyard/internal/estimate/measured"
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -57,7 +58,7 @@ func (a *app) constants(file string) (*estimate.Constants, error) {
 	if file == "" {
 		return estimate.Default(), nil
 	}
-	data, err := os.ReadFile(file)
+	data, err := config.ReadFile(file)
 	if err != nil {
 		return nil, fault.Wrap(fault.NotFound, err, "calibration")
 	}

@@ -71,7 +71,7 @@ func (a *app) solverFlags(cmd *cobra.Command, flags *planFlags) {
 }
 
 func (a *app) plan(cmd *cobra.Command, file string, flags planFlags) error {
-	text, err := os.ReadFile(file)
+	text, err := config.ReadFile(file)
 	if err != nil {
 		return fault.Wrap(fault.NotFound, err, "portfolio")
 	}
@@ -217,6 +217,10 @@ func (a *app) keepPlan(made *plan.Plan, flags planFlags, sought chart) error {
 	return fault.Wrap(fault.Invalid, os.WriteFile(flags.report, planReport(made, sought), 0o644), "report")
 }
 
+// mostPlan bounds the file of a plan; the plans of the largest portfolios that
+// are measured have less than a tenth of it.
+const mostPlan = 256 << 20
+
 // readPlan reads a plan by its ID, or from a file.
 func (a *app) readPlan(name string) (*plan.Plan, error) {
 	file := name
@@ -227,7 +231,10 @@ func (a *app) readPlan(name string) (*plan.Plan, error) {
 		}
 		file = filepath.Join(c.StateDir, "plans", filepath.Base(name)+".json")
 	}
-	data, err := os.ReadFile(file)
+	data, err := config.ReadUpTo(file, mostPlan)
+	if fault.Is(err, fault.Invalid) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fault.Newf(fault.NotFound, "no plan %q: neither a file nor the ID of a plan that was made here", name)
 	}

@@ -132,7 +132,7 @@ type loader struct {
 }
 
 func (l *loader) readFile(path string) error {
-	data, err := os.ReadFile(path)
+	data, err := ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

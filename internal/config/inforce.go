@@ -15,7 +15,7 @@ import (
 func texts(files []string) ([]spec.Text, error) {
 	var all []spec.Text
 	for _, file := range files {
-		data, err := os.ReadFile(file)
+		data, err := ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // taken out of force just now
 		}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"os"
 	"path/filepath"
 
 	"github.com/switchyard-ai/switchyard/internal/model"
@@ -19,7 +18,7 @@ func (c Config) Models() (*model.Set, error) {
 	}
 	var saved []*model.Model
 	for _, file := range files {
-		data, err := os.ReadFile(file)
+		data, err := ReadFile(file)
 		if err != nil {
 			return nil, err
 		}

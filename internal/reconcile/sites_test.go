@@ -22,7 +22,7 @@ name: lab
 engine: slurm
 provider: owned
 region: basement
-checkpoints: file:///shared/ckpt?x=1
+checkpoints: file:///shared/ckpt?create_dir=1
 env: {A: site, B: site, TOKEN: site}
 secrets: [{name: KEY, from: store/key}, {name: OWN, from: store/own}]
 slurm: {dir: /shared/yard}

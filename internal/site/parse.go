@@ -2,7 +2,6 @@ package site
 
 import (
 	"fmt"
-	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -99,36 +98,6 @@ func (r rules) site(s *Site) {
 		names[pool.Name] = true
 		r.pool(field, s, pool)
 	}
-}
-
-// schemes are the stores that checkpoints can be kept in.
-func schemes() []string { return []string{"file", "s3", "azblob", "gs"} }
-
-func (r rules) store(field, store string) {
-	if message := StoreFault(store); store != "" && message != "" {
-		r.fault(field, "%s", message)
-	}
-}
-
-// StoreFault says what is wrong with the URL of a store of checkpoints, or "".
-func StoreFault(store string) string {
-	u, err := url.Parse(store)
-	const help = "a URL is needed, such as s3://bucket/prefix or file:///shared/checkpoints"
-	switch {
-	case err != nil || u.Scheme == "":
-		return fmt.Sprintf("found %q; %s", clip(store), help)
-	case !slices.Contains(schemes(), u.Scheme):
-		return fmt.Sprintf("unknown store %q%s", clip(u.Scheme), spec.DidYouMean(u.Scheme, schemes()))
-	case u.User != nil:
-		return "the URL holds a user or password; credentials come from the environment or secrets"
-	case u.Scheme == "file" && (u.Host != "" || !path.IsAbs(u.Path)):
-		return fmt.Sprintf("found %q; an absolute path is needed, as in file:///shared/checkpoints", clip(store))
-	case u.Scheme != "file" && u.Host == "":
-		return fmt.Sprintf("found %q; the bucket is missing: %s", clip(store), help)
-	case u.Fragment != "":
-		return fmt.Sprintf("found %q; a fragment is not part of a store", clip(store))
-	}
-	return ""
 }
 
 func (r rules) environment(s *Site) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -116,6 +117,11 @@ func connection(k *site.Kubernetes, given *rest.Config) (*rest.Config, string, e
 	if k.Kubeconfig != "" {
 		rules.ExplicitPath = expandHome(k.Kubeconfig)
 	}
+	for _, file := range append(rules.GetLoadingPrecedence(), rules.ExplicitPath) {
+		if err := readable(file); err != nil {
+			return nil, "", err
+		}
+	}
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: k.Context})
 	config, err := loader.ClientConfig() // inside a cluster: its own service account
 	if err != nil {
@@ -127,6 +133,26 @@ func connection(k *site.Kubernetes, given *rest.Config) (*rest.Config, string, e
 		}
 	}
 	return tuned(config), namespace, nil
+}
+
+// mostKubeconfig bounds a kubeconfig; those of real clusters are a few KiB.
+const mostKubeconfig = 16 << 20
+
+// readable refuses a kubeconfig that reading would not come to the end of: a
+// device, a pipe, or a huge file. One that is not there is the loader's matter.
+func readable(file string) error {
+	info, err := os.Stat(file)
+	switch {
+	case file == "" || err != nil:
+		return nil
+	case info.IsDir():
+		return fault.Newf(fault.Invalid, "%s is a directory; a file is needed", file)
+	case !info.Mode().IsRegular():
+		return fault.Newf(fault.Invalid, "%s is no regular file", file)
+	case info.Size() > mostKubeconfig:
+		return fault.Newf(fault.Invalid, "%s has more than the 16 MiB that are read", file)
+	}
+	return nil
 }
 
 // tuned lifts client-go's own limit of 5 requests a second: the API server has
