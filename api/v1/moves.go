@@ -17,6 +17,7 @@ type MoveChoice struct {
 	Go         Money    `json:"go" doc:"from now to the end there, with all that the move costs"`
 	Egress     Money    `json:"egress" doc:"the way of the checkpoint, in go"`
 	Hourly     Money    `json:"hourly" doc:"of the nodes there"`
+	Unpriced   bool     `json:"unpriced,omitempty" doc:"no price is known there: hourly says nothing"`
 	Saving     float64  `json:"saving" doc:"share of stay"`
 	Disruption float64  `json:"disruption_seconds" doc:"until the run is where it was when it left"`
 	Score      float64  `json:"score" doc:"share saved ÷ share of the time left that is disrupted"`

@@ -17,7 +17,20 @@ func (a *app) moveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "move RUN --to SITE[/POOL]",
 		Short: "Have a run go on elsewhere from its checkpoint, or see what that would bring",
-		Args:  cobra.ExactArgs(1),
+		Long: `Move stops the attempt of a run with its grace, so that it writes a last
+checkpoint, and has the run go on from that at another pool. It first says what
+that brings: what is left to pay here (STAY) and there (GO: the start, the way of
+the checkpoint and the work since it included), for how long the run is
+disrupted, and the score: share saved over share of the time left that is
+disrupted. A pool that the run cannot go to says why; nothing is changed then.
+Where contracts in force touch a price, it is what a node-hour adds to the bill.
+
+Runs move by themselves too, when their place goes away or another is clearly
+cheaper (docs/moving.md); yard runs RUN tells each move and why.`,
+		Example: "  yard move gpt-7f3a --to lab --dry-run    weigh all pools of the site lab\n" +
+			"  yard move gpt-7f3a --to lab              go to the best of them\n" +
+			"  yard move gpt-7f3a --to lab/h100         go to that pool",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if request.To == "" {
 				return fault.New(fault.Invalid, "--to: a site is needed, or a pool as SITE/POOL (yard sites)")
@@ -32,8 +45,8 @@ func (a *app) moveCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&request.To, "to", "", "the site, or the pool as SITE/POOL")
-	cmd.Flags().BoolVar(&request.DryRun, "dry-run", false, "weigh the move and change nothing")
+	cmd.Flags().StringVar(&request.To, "to", "", "where to: `SITE`, for the best of its pools that can take the run, or SITE/POOL (needed; yard sites)")
+	cmd.Flags().BoolVar(&request.DryRun, "dry-run", false, "weigh the move to every pool that --to names, and change nothing")
 	return a.withOutput(a.planeFlags(cmd))
 }
 
@@ -56,6 +69,8 @@ func (a *app) showMove(m v1.MoveAnswer) error {
 		if c.Known && why == "" {
 			disrupted := showSpan(time.Duration(c.Disruption * float64(time.Second)))
 			shown = []string{c.Pool, showMoney(c.Stay), showMoney(c.Go), fmt.Sprintf("%.0f%%", 100*c.Saving), disrupted, fmt.Sprintf("%.1f", c.Score), ""}
+		} else if why == "" && c.Unpriced {
+			shown[6] = strings.Join(c.Reasons, "; ")
 		} else if why == "" {
 			shown[2] = showMoney(c.Hourly) + "/h" // how fast it goes there is not known
 		}
@@ -72,7 +87,16 @@ func (a *app) qualifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "qualify RUN --on SITE/POOL",
 		Short: "Show by a short trial that a run's model trains on a pool: how fast, and that its loss goes on",
-		Args:  cobra.ExactArgs(1),
+		Long: `Qualify queues a trial: a run of its own that goes on from the newest checkpoint
+of a run, on one pool, for a number of steps, and ends by itself. The run is not
+touched, and needs a variant in its file for the pool's chip family. Where the
+loss goes on as the run's does, the model is qualified for the chip family: its
+runs may move there; and the measured speed takes the place of the prediction in
+quotes, placements and moves. The exit code is 1 where the trial fails.`,
+		Example: "  yard qualify gpt-7f3a --on eks/trn2-block\n" +
+			"  yard qualify gpt-7f3a --on eks/trn2-block --steps 200 --tolerance 0.02\n" +
+			"  yard qualify list",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if request.On == "" {
 				return fault.New(fault.Invalid, "--on: a pool is needed, as SITE/POOL (yard sites)")
@@ -84,9 +108,9 @@ func (a *app) qualifyCommand() *cobra.Command {
 			return a.with(ctx, func(p *plane) error { return a.qualify(ctx, p, args[0], request) })
 		},
 	}
-	cmd.Flags().StringVar(&request.On, "on", "", "the pool, as SITE/POOL")
-	cmd.Flags().Int64Var(&request.Steps, "steps", 0, "steps to measure (default 50)")
-	cmd.Flags().Float64Var(&request.Tolerance, "tolerance", 0, "share by which the loss may differ (default 0.05)")
+	cmd.Flags().StringVar(&request.On, "on", "", "the pool to try, as `SITE/POOL` (needed; yard sites)")
+	cmd.Flags().Int64Var(&request.Steps, "steps", 0, "steps that the trial makes beyond the checkpoint (default 50); more measure the speed better")
+	cmd.Flags().Float64Var(&request.Tolerance, "tolerance", 0, "share by which the loss may differ from the run's about the same steps (default 0.05: 5%)")
 	list := &cobra.Command{
 		Use: "list", Short: "The models that trials have qualified for chip families", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -20,6 +20,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/lp"
 	"github.com/switchyard-ai/switchyard/internal/plan"
 	"github.com/switchyard-ai/switchyard/internal/planner"
+	"github.com/switchyard-ai/switchyard/internal/spec"
 )
 
 type planFlags struct {
@@ -56,7 +57,7 @@ it takes highs or cbc of this machine, which is enough for small portfolios.`,
 	f.StringVar(&flags.out, "out", "", "write the plan to this `FILE` too")
 	f.StringVar(&flags.parent, "replan", "", "start from an earlier plan (`ID` or file) and name it as the parent")
 	a.solverFlags(cmd, &flags)
-	cmd.AddCommand(a.planShowCommand(), a.planDiffCommand(), a.planCheckCommand())
+	cmd.AddCommand(a.planListCommand(), a.planShowCommand(), a.planDiffCommand(), a.planCheckCommand())
 	return a.withOutput(cmd)
 }
 
@@ -236,7 +237,11 @@ func (a *app) readPlan(name string) (*plan.Plan, error) {
 		return nil, err
 	}
 	if err != nil {
-		return nil, fault.Newf(fault.NotFound, "no plan %q: neither a file nor the ID of a plan that was made here", name)
+		known, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "plan-*.json")) // of a pattern that is well formed
+		for i := range known {
+			known[i] = strings.TrimSuffix(filepath.Base(known[i]), ".json")
+		}
+		return nil, fault.Newf(fault.NotFound, "no plan %q: neither a file nor the ID of a plan that was made here (yard plan list)%s", name, spec.DidYouMean(name, known))
 	}
 	return plan.Read(data)
 }

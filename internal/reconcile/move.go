@@ -10,6 +10,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
 	"github.com/switchyard-ai/switchyard/internal/scheduler"
+	"github.com/switchyard-ai/switchyard/internal/spec"
 	"github.com/switchyard-ai/switchyard/internal/store"
 )
 
@@ -236,13 +237,39 @@ func cannotGo(m scheduler.Movable, to string, verdicts []scheduler.Verdict) erro
 		return fault.Newf(fault.Conflict, "run %s runs on %s already", m.Run.ID, m.Attempt.Pool)
 	}
 	if len(verdicts) == 0 {
-		return fault.Newf(fault.NotFound, "no other connected pool is %q (yard sites)", to)
+		return fault.Newf(fault.NotFound, "no other connected pool is %q (yard sites)%s", to, validTargets(to, m.Places))
 	}
 	var reasons []string
 	for _, v := range verdicts {
 		reasons = append(reasons, fmt.Sprintf("%s: %s", v.Pool, strings.Join(v.RuledOut, ", ")))
 	}
 	return fault.Newf(fault.Conflict, "run %s cannot go to %s: %s", m.Run.ID, to, strings.Join(reasons, "; "))
+}
+
+// validTargets names the place that was meant, where one is near, and those that
+// a run can be sent to.
+func validTargets(to string, places []scheduler.Destination) string {
+	const most = 24
+	var names []string
+	for _, d := range places {
+		site, _, _ := strings.Cut(d.Pool, "/")
+		if !slices.Contains(names, site) {
+			names = append(names, site)
+		}
+		names = append(names, d.Pool)
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		return "; none is connected beside the one that it runs on"
+	}
+	text := "; valid: "
+	if near := spec.Nearest(to, names); near != "" {
+		text = "; did you mean " + near + "? valid: "
+	}
+	if len(names) > most {
+		return text + fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return text + strings.Join(names, ", ")
 }
 
 func (l *Loop) runWithAttempts(ctx context.Context, id string) (run fleet.Run, attempts []fleet.Attempt, err error) {

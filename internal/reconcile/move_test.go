@@ -223,6 +223,31 @@ func TestEgressIsBookedOnce(t *testing.T) {
 	})
 }
 
+// A target that nobody has is answered with the nearest, and those that are valid.
+func TestATargetThatIsNotThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r *worldRig
+		r = newWorld(t, training(&r, 3600, time.Second))
+		run := r.submit("")
+		r.pass(time.Minute)
+		for to, want := range map[string]string{
+			"wst/p":   `no other connected pool is "wst/p" (yard sites); did you mean west/p? valid: local, local/cpu, west, west/p`,
+			"nowhere": `no other connected pool is "nowhere" (yard sites); valid: local, local/cpu, west, west/p`,
+		} {
+			_, _, err := r.loop.AskMove(context.Background(), MoveRequest{Run: run.ID, To: to})
+			if !fault.Is(err, fault.NotFound) || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+		}
+		r.sites["west"].pools = nil
+		r.loop.pools = poolCache{}
+		_, _, err := r.loop.AskMove(context.Background(), MoveRequest{Run: run.ID, To: "west"})
+		if !fault.Is(err, fault.NotFound) || !strings.Contains(err.Error(), "; valid: local, local/cpu") {
+			t.Error(err)
+		}
+	})
+}
+
 func TestRunsLeaveASiteThatDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r *worldRig

@@ -36,7 +36,7 @@ func (s *server) moveRun(ctx context.Context, in *struct {
 func wireVerdict(v scheduler.Verdict) v1.MoveChoice {
 	out := v1.MoveChoice{
 		Pool: v.Pool, RuledOut: v.RuledOut, Known: v.Known, Stay: wireAmount(v.Stay), Go: wireAmount(v.Go), Egress: wireAmount(v.Egress),
-		Hourly: wireAmount(v.Hourly), Saving: finite(v.Share), Disruption: v.Disruption.Seconds(), Score: finite(v.Score), Reasons: []string{},
+		Hourly: wireAmount(v.Hourly), Unpriced: v.Unpriced, Saving: finite(v.Share), Disruption: v.Disruption.Seconds(), Score: finite(v.Score), Reasons: []string{},
 	}
 	if len(v.RuledOut) == 0 {
 		out.Reasons = v.Explain("")
