@@ -273,7 +273,11 @@ func underContracts(p v1.Pool) string {
 	if p.DispatchReason == "" {
 		return fmt.Sprintf("%s: a node-hour costs its price now; what %s gives is used\n", p.ID, strings.Join(p.Contracts, " and "))
 	}
-	return fmt.Sprintf("%s: a node-hour costs %s now: %s\n", p.ID, showMoney(p.DispatchRate), p.DispatchReason)
+	costs := showMoney(p.DispatchRate)
+	if p.DispatchRate.Amount == "0" {
+		costs = "nothing"
+	}
+	return fmt.Sprintf("%s: a node-hour costs %s now: %s\n", p.ID, costs, p.DispatchReason)
 }
 
 // about is a site in one line.
