@@ -214,6 +214,29 @@ func (c *Client) LedgerEntries(ctx context.Context, run string) ([]v1.LedgerEntr
 	return out.Entries, err
 }
 
+// EachLedgerEntry calls fn with each line of the ledger in order, of one run
+// unless it is "", and holds none of them. All are of one moment.
+func (c *Client) EachLedgerEntry(ctx context.Context, run string, fn func(v1.LedgerEntry) error) error {
+	response, err := c.send(ctx, http.MethodGet, "/v1/ledger/stream", url.Values{"run": {run}}, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	lines := json.NewDecoder(response.Body)
+	for {
+		var line v1.LedgerLine
+		if err := lines.Decode(&line); err != nil {
+			return &unreachable{err}
+		}
+		if line.Entry == nil {
+			return nil
+		}
+		if err := fn(*line.Entry); err != nil {
+			return err
+		}
+	}
+}
+
 // LedgerSummary adds the ledger up by run, project, pool, provider, chipmaker, chip or day.
 func (c *Client) LedgerSummary(ctx context.Context, by string) (out v1.LedgerSummary, err error) {
 	err = c.call(ctx, http.MethodGet, "/v1/ledger/summary", url.Values{"by": {by}}, nil, &out)

@@ -50,6 +50,12 @@ type LedgerEntries struct {
 	Entries []LedgerEntry `json:"entries"`
 }
 
+// LedgerLine is a line of the ledger's stream: an entry, or its end.
+type LedgerLine struct {
+	Entry *LedgerEntry `json:"entry,omitempty"`
+	End   *int         `json:"end,omitempty" doc:"how many entries were sent; a stream without it was cut short"`
+}
+
 // LedgerGroup is what one run, project, pool, … used and cost. Money is one
 // amount for each currency; what is imputed, not paid, is apart.
 type LedgerGroup struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/guptarohit/asciigraph"
 	"github.com/spf13/cobra"
 
+	v1 "github.com/switchyard-ai/switchyard/api/v1"
 	"github.com/switchyard-ai/switchyard/internal/billing"
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -143,29 +144,27 @@ func (a *app) ledgerSpend(ctx context.Context, effective bool) ([]billing.Spend,
 	currency := units.USD
 	err := a.with(ctx, func(p *plane) error {
 		a.warnOfBilling(ctx, p)
-		entries, err := p.LedgerEntries(ctx, "")
-		if err != nil {
-			return err
-		}
-		for i, e := range entries {
+		first := true
+		spends = nil
+		return p.EachLedgerEntry(ctx, "", func(e v1.LedgerEntry) error {
 			entry, err := ledgerEntry(e)
 			if err != nil {
 				return err
 			}
-			if i > 0 && entry.Cost.Currency != currency {
+			if !first && entry.Cost.Currency != currency {
 				return fault.Newf(fault.Invalid, "the ledger holds %s and %s; no sum crosses currencies", currency, entry.Cost.Currency)
 			}
-			currency = entry.Cost.Currency
+			first, currency = false, entry.Cost.Currency
 			if entry.Imputed || e.Billed || entry.Category == ledger.Withheld {
-				continue // costs no cash, or its charges are in the ledger, too
+				return nil // costs no cash, or its charges are in the ledger, too
 			}
 			micros := entry.Cost.Micros
 			if effective && entry.IsCharge() {
 				micros = entry.Effective
 			}
 			spends = append(spends, billing.Spend{At: entry.From, Provider: named(entry.Provider, entry.Contract), Chipmaker: named(entry.Chipmaker, "not known"), Micros: micros})
-		}
-		return nil
+			return nil
+		})
 	})
 	return spends, currency, err
 }

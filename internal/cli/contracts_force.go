@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	v1 "github.com/switchyard-ai/switchyard/api/v1"
 	"github.com/switchyard-ai/switchyard/internal/billing"
 	"github.com/switchyard-ai/switchyard/internal/config"
 	"github.com/switchyard-ai/switchyard/internal/contract"
@@ -93,23 +94,16 @@ func (a *app) inForce(ctx context.Context) ([]*contract.Contract, *billing.Book,
 		if book, err = billing.NewBook(contracts); err != nil {
 			return err
 		}
-		entries, err := p.LedgerEntries(ctx, "")
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
+		return p.EachLedgerEntry(ctx, "", func(e v1.LedgerEntry) error {
 			entry, err := ledgerEntry(e)
 			if err != nil {
 				return err
 			}
 			if !entry.IsUse() || entry.Imputed || entry.Cost.Currency != book.Currency() {
-				continue
+				return nil
 			}
-			if err := book.Take(entry); err != nil {
-				return err
-			}
-		}
-		return nil
+			return book.Take(entry)
+		})
 	})
 	return contracts, book, err
 }

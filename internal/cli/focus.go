@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,18 +35,12 @@ func (a *app) ledgerExportCommand() *cobra.Command {
 			if f.format != "focus" {
 				return fault.Newf(fault.Invalid, "unknown format %q; valid: focus", f.format)
 			}
-			entries, err := a.ledgerRows(cmd, f)
-			if err != nil {
-				return err
-			}
 			out, err := f.writer(a)
 			if err != nil {
 				return err
 			}
-			for _, row := range entries {
-				if err := out.Write(row); err != nil {
-					return err
-				}
+			if err := a.eachLedgerRow(cmd.Context(), f, out.Write); err != nil {
+				return err
 			}
 			return out.Close()
 		},
@@ -56,28 +51,26 @@ func (a *app) ledgerExportCommand() *cobra.Command {
 	return a.withOutput(a.planeFlags(cmd))
 }
 
-// ledgerRows reads the ledger as rows of FOCUS: the charges, and what is used
+// eachLedgerRow reads the ledger as rows of FOCUS: the charges, and what is used
 // and not billed yet at the rate of its placement.
-func (a *app) ledgerRows(cmd *cobra.Command, f focusFlags) ([]focus.Row, error) {
-	var rows []focus.Row
-	err := a.with(cmd.Context(), func(p *plane) error {
-		entries, err := p.LedgerEntries(cmd.Context(), "")
-		if err != nil {
-			return err
+func (a *app) eachLedgerRow(ctx context.Context, f focusFlags, fn func(focus.Row) error) error {
+	sent := 0
+	return a.with(ctx, func(p *plane) error {
+		if sent > 0 { // by another control plane, which ended: what was sent is not taken back
+			return fault.Newf(fault.Transient, "the ledger broke off after %d rows; try again", sent)
 		}
-		for _, e := range entries {
+		return p.EachLedgerEntry(ctx, "", func(e v1.LedgerEntry) error {
 			if e.Billed {
-				continue // its charges are in the ledger, too
+				return nil // its charges are in the ledger, too
 			}
+			sent++
 			entry, err := ledgerEntry(e)
 			if err != nil {
 				return err
 			}
-			rows = append(rows, focus.FromEntry(entry, focus.Account{ID: f.accountID, Name: f.accountName}))
-		}
-		return nil
+			return fn(focus.FromEntry(entry, focus.Account{ID: f.accountID, Name: f.accountName}))
+		})
 	})
-	return rows, err
 }
 
 // ledgerEntry turns the wire form of an entry back into the ledger's.
@@ -289,7 +282,10 @@ func (a *app) reconcile(cmd *cobra.Command, bill string, f reconcileFlags) error
 			return err
 		}
 		metered = ours.Rows
-	} else if metered, err = a.ledgerRows(cmd, f.focusFlags); err != nil {
+	} else if err := a.eachLedgerRow(cmd.Context(), f.focusFlags, func(row focus.Row) error {
+		metered = append(metered, row)
+		return nil
+	}); err != nil {
 		return err
 	}
 	tolerance, err := units.ParseAmount(f.tolerance, "")

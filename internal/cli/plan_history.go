@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 
+	v1 "github.com/switchyard-ai/switchyard/api/v1"
 	"github.com/switchyard-ai/switchyard/internal/ledger"
 	"github.com/switchyard-ai/switchyard/internal/plan"
 )
@@ -14,23 +15,24 @@ func (a *app) history(ctx context.Context, file string, text []byte, choice plan
 	if err != nil {
 		return nil, err
 	}
-	used := map[string]plan.Used{}
-	for _, d := range portfolio.Demand {
-		if d.History != nil {
-			used[d.Name] = d.History.Empty(portfolio.AsOf.Time)
+	nothing := func() map[string]plan.Used {
+		used := map[string]plan.Used{}
+		for _, d := range portfolio.Demand {
+			if d.History != nil {
+				used[d.Name] = d.History.Empty(portfolio.AsOf.Time)
+			}
 		}
+		return used
 	}
+	used := nothing()
 	if len(used) == 0 {
 		return nil, nil
 	}
 	err = a.with(ctx, func(p *plane) error {
-		entries, err := p.LedgerEntries(ctx, "")
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
+		used = nothing()
+		return p.EachLedgerEntry(ctx, "", func(e v1.LedgerEntry) error {
 			if e.Category != string(ledger.Usage) {
-				continue
+				return nil
 			}
 			chips := float64(e.Chips)
 			if e.Reverses != 0 {
@@ -41,8 +43,8 @@ func (a *app) history(ctx context.Context, file string, text []byte, choice plan
 					used[d.Name].Add(e.Chip, chips, e.From, e.To)
 				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 	return used, err
 }

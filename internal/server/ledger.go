@@ -1,7 +1,10 @@
 package server
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -15,6 +18,10 @@ import (
 
 func (s *server) routeLedger(api huma.API) {
 	route(api, http.MethodGet, "/v1/ledger/entries", "ledger-entries", "Lines of the ledger, in order", s.entries)
+	huma.Register(api, huma.Operation{
+		OperationID: "stream-ledger", Method: http.MethodGet, Path: "/v1/ledger/stream",
+		Summary: "Lines of the ledger, in order, as a stream of JSON objects, one a line: {\"entry\": …}, and {\"end\": N} after the last",
+	}, s.stream)
 	route(api, http.MethodGet, "/v1/ledger/summary", "ledger-summary", "The ledger added up by one dimension", s.summary)
 	route(api, http.MethodGet, "/v1/ledger/verify", "verify-ledger", "Prove that the ledger has no gap and no overlap, and balances", s.verify)
 	route(api, http.MethodGet, "/v1/ledger/sites/{name}", "reconcile-site", "The ledger compared with a site's own accounting", s.reconcileSite)
@@ -49,6 +56,35 @@ func (s *server) entries(ctx context.Context, in *LedgerFilter) (*body[v1.Ledger
 		return nil, err
 	}
 	return answer(out), nil
+}
+
+// stream sends the lines of the ledger as they are read, all of one moment, so
+// that neither side holds them.
+func (s *server) stream(ctx context.Context, in *LedgerFilter) (*huma.StreamResponse, error) {
+	s.settle(ctx)
+	return &huma.StreamResponse{Body: func(out huma.Context) {
+		out.SetHeader("Content-Type", "application/x-ndjson")
+		const buffered = 64 << 10
+		w := bufio.NewWriterSize(out.BodyWriter(), buffered)
+		lines, sent := json.NewEncoder(w), 0
+		err := s.Store.View(out.Context(), func(tx store.Tx) error {
+			marks, err := marksIn(tx)
+			if err != nil {
+				return err
+			}
+			return in.source(tx)(func(e ledger.Entry) error {
+				entry := wireEntry(e, marks)
+				sent++
+				return lines.Encode(v1.LedgerLine{Entry: &entry})
+			})
+		})
+		if err == nil {
+			err = lines.Encode(v1.LedgerLine{End: &sent})
+		}
+		if err = errors.Join(err, w.Flush()); err != nil && out.Context().Err() == nil {
+			s.Log.Warn("the ledger's stream was cut short", "error", err)
+		}
+	}}, nil
 }
 
 func (s *server) summary(ctx context.Context, in *struct {
