@@ -73,7 +73,7 @@ func (g gatheredDecision) caseWords(few int, made *plan.Plan) string {
 		case i < few:
 			parts = append(parts, fmt.Sprintf("× %s if %s", roundedSize(c.Size), orWords(c.If, few)))
 		case i == few:
-			parts = append(parts, fmt.Sprintf("%d more cases", len(g.cases)-few))
+			parts = append(parts, countOf(len(g.cases)-few, "more case"))
 		}
 	}
 	var not []string

@@ -38,7 +38,7 @@ func TestCasesOfADecision(t *testing.T) {
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
 		made.Futures = append(made.Futures, plan.Future{Name: name})
 	}
-	want := "  sign deal × 2 to 40  2027-04-01  × 40 if c; × 4 if e; × 3 if d; 1 more cases; not if f\n  decline other                    no\n"
+	want := "  sign deal × 2 to 40  2027-04-01  × 40 if c; × 4 if e; × 3 if d; 1 more case; not if f\n  decline other                    no\n"
 	if got := decisionLines(made); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
