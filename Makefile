@@ -38,6 +38,10 @@ e2e-pytorch: kubernetes ## torchrun on two pods of a real Kubernetes (gloo): one
 e2e-kubernetes-scale: kubernetes ## 3,000 pods in gangs of 8 to 512 on 1,000 fake nodes
 	$(GO) test -v -count=1 -timeout 30m -run TestScale ./e2e/kubernetes -e2e
 
+.PHONY: e2e-kubernetes-at-once
+e2e-kubernetes-at-once: kubernetes ## the same 3,000 pods, all submitted at the beginning
+	$(GO) test -v -count=1 -timeout 40m -run TestAllAtOnce ./e2e/kubernetes -e2e
+
 .PHONY: e2e-kueue
 e2e-kueue: kubernetes ## gangs through a real Kueue and as sets of a real JobSet (builds both: five minutes of a core, once; then about five minutes)
 	$(GO) test -v -count=1 -timeout 90m -run 'TestOperators|TestConformanceWithOperators' ./internal/engine/kubernetes -operators

@@ -78,8 +78,21 @@ func (k fakeKind) pool() string { return strings.ReplaceAll(k.instance, ".", "-"
 
 // TestScale: no command of a partial gang is ever released, none is lost or
 // doubled, and how long a gang waits from its submission to its last node.
+// The test submits as yard's own scheduler does: when a pool has room.
 func TestScale(t *testing.T) {
 	yardlab.Need(t, "e2e-kubernetes-scale")
+	scale(t, false)
+}
+
+// TestAllAtOnce is TestScale with every gang submitted at the beginning: the
+// cluster's scheduler has to try those again and again that do not fit yet.
+func TestAllAtOnce(t *testing.T) {
+	yardlab.Need(t, "e2e-kubernetes-at-once")
+	scale(t, true)
+}
+
+func scale(t *testing.T, atOnce bool) {
+	t.Helper()
 	c := kubelab.Start(t, kubelab.Options{Gang: true, NodeGrace: 5 * time.Minute})
 	c.StartKwok(t, podEnds)
 	pods := 0
@@ -103,7 +116,7 @@ func TestScale(t *testing.T) {
 	}
 	defer e.Close()
 	began := time.Now()
-	submitted := runAll(t, c, e)
+	submitted := runAll(t, c, e, atOnce)
 	t.Logf("%d gangs submitted and ended in %v", len(submitted), time.Since(began).Round(100*time.Millisecond))
 	seen.report(t, submitted)
 	var memory runtime.MemStats
@@ -118,8 +131,7 @@ type submission struct {
 	nodes int
 }
 
-// waiting is the gangs that are not submitted yet, the largest first: like
-// yard's own scheduler, the test submits one when its pool has room for it.
+// waiting is the gangs that are not submitted yet, the largest first.
 func waiting(k fakeKind) []engine.Gang {
 	var gangs []engine.Gang
 	for _, nodes := range slices.Backward(slices.Sorted(maps.Keys(k.gangs))) {
@@ -132,7 +144,7 @@ func waiting(k fakeKind) []engine.Gang {
 }
 
 // runAll runs every gang to its end and returns when each was submitted.
-func runAll(t *testing.T, c *kubelab.Cluster, e *kubernetes.Engine) map[string]submission {
+func runAll(t *testing.T, c *kubelab.Cluster, e *kubernetes.Engine, atOnce bool) map[string]submission {
 	t.Helper()
 	all, live := map[string]submission{}, map[string]string{} // pool by key
 	queue, free := map[string][]engine.Gang{}, map[string]int{}
@@ -147,7 +159,7 @@ func runAll(t *testing.T, c *kubelab.Cluster, e *kubernetes.Engine) map[string]s
 		}
 		for pool := range queue {
 			queue[pool] = slices.DeleteFunc(queue[pool], func(gang engine.Gang) bool {
-				if gang.Nodes > free[pool] {
+				if gang.Nodes > free[pool] && !atOnce {
 					return false
 				}
 				at := time.Now()

@@ -118,6 +118,9 @@ func testQueueFull(t *testing.T, l *lab, f form) {
 		return err == nil && status.State == engine.Starting && status.Waits == fault.Quota &&
 			strings.Contains(status.Reason, "queue gangs") && strings.Contains(status.Reason, "insufficient unused quota for nvidia.com/gpu")
 	})
+	if status, err := e.Observe(t.Context(), "second"); err == nil {
+		t.Logf("it says: %s", status.Reason)
+	}
 	if pods := l.podsOf(t, s, "second"); pods > 0 {
 		t.Errorf("%d pods of a gang that was not admitted", pods)
 	}

@@ -231,6 +231,9 @@ func (c *Cluster) scheduler() []string {
 	return append([]string{
 		filepath.Join(c.bin, "kube-scheduler"), "--config=" + c.path("scheduler.yaml"), "--authentication-kubeconfig=" + config, "--authorization-kubeconfig=" + config,
 		"--bind-address=127.0.0.1", "--secure-port=16259", "--cert-dir=" + c.path("certs", "sched"),
+		// Else the scheduler writes the reason of each pod of a gang that does not
+		// fit one after another, and schedules nothing meanwhile.
+		"--feature-gates=SchedulerAsyncAPICalls=true",
 	}, c.gates()...)
 }
 
