@@ -48,6 +48,7 @@ func (r *Row) product(c billing.Charge, line billing.Line) {
 	r.ServiceName = or(p.Service, "Compute")
 	if p.Option == "marketplace" {
 		r.ServiceCategory, r.ServiceSubcategory = "Other", "Other (Other)"
+		r.ServiceName = or(p.Service, "Marketplace") // a service has one category
 	}
 	r.ResourceID = line.Resource // which has no display name of its own
 	if line.Resource != "" {
