@@ -128,7 +128,7 @@ func (l *Loop) look(ctx context.Context, eng engine.Engine, run fleet.Run, attem
 	s.status, err = eng.Observe(ctx, attempt.Key())
 	switch {
 	case err == nil:
-		s.hangs = l.hangs(run, attempt, s.status)
+		s.hangs = l.hangs(ctx, run, attempt, s.status)
 		switch {
 		case run.Trial != nil && s.status.State == engine.Exited:
 			s.proof, err = l.gather(ctx, eng, s)

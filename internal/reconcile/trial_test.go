@@ -159,6 +159,32 @@ func TestTheWatchdogWaitsAsLongAsTheFileSays(t *testing.T) {
 	}
 }
 
+// An attempt that went on from step 200 and takes five minutes a step may be
+// silent for twenty of its own steps, not of those that others took before it.
+func TestTheWatchdogKnowsThePaceOfAnAttemptThatWentOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r *worldRig
+		r = newWorld(t, func(key string) script {
+			s := training(&r, 3600, time.Second)(key)
+			switch {
+			case strings.HasSuffix(key, "-1"):
+				s.hangs = 250
+			case strings.HasSuffix(key, "-2"):
+				s.per, s.hangs = 5*time.Minute, s.from+3
+			}
+			return s
+		})
+		run := r.submit("")
+		r.long(75 * time.Minute)
+		r.wants(run.ID, fleet.Running, 2) // 40 minutes of silence
+		r.long(2 * time.Hour)
+		_, attempts := r.wants(run.ID, fleet.Succeeded, 3)
+		if want := "the limit is 1h40m0s"; !strings.Contains(attempts[1].Reason, want) {
+			t.Errorf("reason %q; want %q", attempts[1].Reason, want)
+		}
+	})
+}
+
 // A pool that takes gangs away again and again says so to the merit order.
 func TestInterruptionsAreCountedByPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

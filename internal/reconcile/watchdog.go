@@ -9,6 +9,7 @@ import (
 
 	"github.com/switchyard-ai/switchyard/internal/engine"
 	"github.com/switchyard-ai/switchyard/internal/fleet"
+	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/workload"
 )
 
@@ -63,7 +64,7 @@ func (d *watchdog) forget(key string) {
 
 // hangs says that an attempt has made no progress for too long, or "". Until
 // its first progress nothing is known of its pace, so it is left alone.
-func (l *Loop) hangs(run fleet.Run, attempt fleet.Attempt, status engine.Status) string {
+func (l *Loop) hangs(ctx context.Context, run fleet.Run, attempt fleet.Attempt, status engine.Status) string {
 	if status.State != engine.Running || status.Progress.At.IsZero() {
 		return ""
 	}
@@ -73,20 +74,30 @@ func (l *Loop) hangs(run fleet.Run, attempt fleet.Attempt, status engine.Status)
 	}
 	silent := l.watch.hear(attempt.Key(), status.Progress)
 	attempt.Progress = status.Progress
-	limit := patienceWith(w, attempt)
+	limit := patienceWith(w, attempt, 0)
 	if limit <= 0 || silent < limit {
+		return ""
+	}
+	// Only now is it worth reading from which step the attempt counts its own.
+	err = l.Store.View(ctx, func(tx store.Tx) error {
+		from, err := wentOnFrom(tx, attempt)
+		limit = patienceWith(w, attempt, from)
+		return err
+	})
+	if err != nil || silent < limit {
 		return ""
 	}
 	return fmt.Sprintf("%sno progress for %s after step %d; the limit is %s", hungMark,
 		silent.Round(time.Second), status.Progress.Step, limit.Round(time.Second))
 }
 
-// patienceWith is how long an attempt may report nothing; 0 is for ever.
-func patienceWith(w *workload.Workload, attempt fleet.Attempt) time.Duration {
+// patienceWith is how long an attempt that went on from a step may report
+// nothing; 0 is for ever.
+func patienceWith(w *workload.Workload, attempt fleet.Attempt, from int64) time.Duration {
 	if w.Watchdog != nil {
 		return time.Duration(*w.Watchdog)
 	}
-	return max(hungFor, paceOf(w, attempt, 0).times(hungSteps))
+	return max(hungFor, paceOf(w, attempt, from).times(hungSteps))
 }
 
 // sendDump ends an attempt that hangs such that its ranks can say where.

@@ -176,7 +176,7 @@ func (r rules) pool(field string, s *Site, p Pool) {
 	for _, bound := range []struct {
 		name        string
 		value, most int
-	}{{"chips_per_node", p.ChipsPerNode, 1024}, {"cores", p.Cores, 4096}, {"min", p.Min, maxNodes}, {"max", p.Max, maxNodes}} {
+	}{{"chips_per_node", p.ChipsPerNode, 1024}, {"cores", p.Cores, 4096}, {"efa", p.EFA, 128}, {"min", p.Min, maxNodes}, {"max", p.Max, maxNodes}} {
 		if bound.value < 0 || bound.value > bound.most {
 			r.fault(field+"."+bound.name, "found %d; 0 to %d is valid", bound.value, bound.most)
 		}
@@ -210,6 +210,9 @@ func (r rules) selector(field string, engine Engine, p Pool) {
 	case SlurmEngine:
 		if len(p.Labels) > 0 {
 			r.fault(field+".labels", "engine slurm knows no labels; give partition, gres and constraint")
+		}
+		if p.EFA > 0 {
+			r.fault(field+".efa", "engine slurm asks for no EFA interfaces; its nodes have them as they are")
 		}
 		if p.Partition == "" {
 			r.fault(field+".partition", "the partition is needed")

@@ -164,6 +164,7 @@ type Pool struct {
 	ChipsPerNode int            `json:"chips_per_node,omitempty" jsonschema:"minimum=0" jsonschema_description:"Default: of the instance type, or what nodes tell."`
 	Cores        int            `json:"cores,omitempty" jsonschema:"minimum=1" jsonschema_description:"Host cores of one node, for a pool that may have none now."`
 	Memory       units.Bytes    `json:"memory,omitempty" jsonschema_description:"Host memory of one node, likewise."`
+	EFA          int            `json:"efa,omitempty" jsonschema:"minimum=0" jsonschema_description:"Kubernetes: EFA interfaces of one node, likewise; nodes that are there tell it themselves."`
 
 	Min int `json:"min,omitempty" jsonschema:"minimum=0" jsonschema_description:"Nodes that are always there."`
 	Max int `json:"max,omitempty" jsonschema:"minimum=1" jsonschema_description:"Nodes that an autoscaler may grow it to. Default: those there are."`

@@ -88,6 +88,25 @@ func trn2(t *testing.T) place {
 	return e.describe(p, discoveredName(p.nodes[0]), site.Pool{})
 }
 
+// A gang for which an autoscaler has yet to bring the nodes asks for the EFA
+// interfaces that the file promises, and for no pages, which it may not know.
+func TestEFAFromNothing(t *testing.T) {
+	p := trn2(t)
+	p.nodes = nil
+	gang := engine.Gang{Key: "k", Nodes: 2, Ranks: 2}
+	if _, asked := p.resources(gang).Limits[efaResource]; asked || p.security() != nil {
+		t.Error("EFA is asked for; no node has it, and no file promises it")
+	}
+	p.fromDeclaration(site.Pool{EFA: 16})
+	limits := p.resources(gang).Limits
+	if n := limits[efaResource]; n.Value() != 16 || len(limits) != 2 || p.security() == nil {
+		t.Errorf("limits %v; want chips and 16 interfaces", limits)
+	}
+	if p.variables(gang, jobForm)["FI_PROVIDER"] != "efa" {
+		t.Error("the network is not EFA's")
+	}
+}
+
 func TestTrainium(t *testing.T) {
 	p := trn2(t)
 	if p.Name != "trn2-48xlarge-capacity-block" || p.Provider != "aws" || p.Chip != "Trainium2" || p.ChipsPerNode != 16 || p.Option != "capacity-block" || p.Region != "us-east-2" {

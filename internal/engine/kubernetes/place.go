@@ -50,6 +50,7 @@ type place struct {
 	chip     chipResource // "" for hosts
 	per      int          // units of the resource that make a chip
 	topology []string
+	promised int // EFA interfaces of a node, as the site's file says
 }
 
 func (p place) accelerated() bool { return p.chip.name != "" }
@@ -90,6 +91,17 @@ func (p place) whole(g engine.Gang) bool { return p.accelerated() && p.chips(g) 
 func (p place) efa(g engine.Gang) int64 {
 	if !p.whole(g) || g.Nodes < 2 {
 		return 0
+	}
+	return p.interfaces()
+}
+
+// interfaces is how many EFA interfaces a node of the pool has: as its nodes
+// tell, or where an autoscaler has yet to bring the first, as its file says.
+// Huge pages are asked for on nodes that are there only: an autoscaler that
+// does not know of them would bring none.
+func (p place) interfaces() int64 {
+	if len(p.nodes) == 0 {
+		return int64(p.promised)
 	}
 	return p.least(efaResource)
 }
@@ -133,7 +145,7 @@ func (p place) resources(g engine.Gang) corev1.ResourceRequirements {
 
 // security lets the ranks pin memory for their network.
 func (p place) security() *corev1.SecurityContext {
-	if p.least(efaResource) == 0 {
+	if p.interfaces() == 0 {
 		return nil
 	}
 	return &corev1.SecurityContext{Capabilities: &corev1.Capabilities{Add: []corev1.Capability{"IPC_LOCK"}}}

@@ -177,6 +177,7 @@ func (p *place) fromDeclaration(d site.Pool) {
 	}
 	p.ChipsPerNode = cmp.Or(d.ChipsPerNode, p.ChipsPerNode)
 	p.Cores, p.Memory = cmp.Or(d.Cores, p.Cores), cmp.Or(int64(d.Memory), p.Memory)
+	p.promised = d.EFA
 }
 
 // declareChip is for a pool that has no nodes yet: the device plugin's usual
