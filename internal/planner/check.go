@@ -124,17 +124,6 @@ func (c *checker) signings() {
 			}
 		}
 	}
-	var terms []*contract.Contract
-	for i, d := range c.deals {
-		if c.first.Sign[i] > 0.5 {
-			terms = append(terms, d.terms)
-		}
-	}
-	for _, conflict := range contract.Conflicts(terms, nil) {
-		if strings.HasPrefix(conflict.Reason, "exclusiv") {
-			c.fail("contracts", conflict.First.String(), "%s and %s cannot both be kept: %s", conflict.First, conflict.Second, conflict.Reason)
-		}
-	}
 }
 
 func (c *checker) checkFuture() error {
