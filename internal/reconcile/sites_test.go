@@ -395,7 +395,7 @@ variants:
 		if gang.Family != "cpu" || gang.Chips != 0 || gang.Cores != 6 || gang.Memory != 12<<30 || gang.Priority != 7 || gang.CacheKey != "gpt2-124m-cpu" {
 			t.Errorf("sizes: %+v", gang)
 		}
-		want := engine.Checkpoint{URL: "file:///shared/ckpt/" + run.ID + "?x=1", Epoch: 1, Keep: 4, Format: "npz", Reads: []string{"npz", "old"}, Sharded: true}
+		want := engine.Checkpoint{URL: "file:///shared/ckpt/" + run.ID + "?create_dir=1", Epoch: 1, Keep: 4, Format: "npz", Reads: []string{"npz", "old"}, Sharded: true}
 		if got := *gang.Checkpoint; got.URL != want.URL || got.Epoch != 1 || got.Keep != 4 || got.Format != "npz" || len(got.Reads) != 2 || !got.Sharded {
 			t.Errorf("checkpoint %+v, want %+v", got, want)
 		}
