@@ -76,6 +76,7 @@ type Progress struct {
 	CheckpointStep  int64     `json:"checkpoint_step"`
 	EvalLoss        float64   `json:"eval_loss,omitempty"`
 	BaselineLoss    float64   `json:"baseline_loss,omitempty"`
+	LossNaNSince    int64     `json:"loss_nan_since,omitempty" doc:"step since which the loss is not a number; loss is 0 then"`
 }
 
 // Attempt is one try to run a run on a pool.

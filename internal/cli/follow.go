@@ -397,6 +397,8 @@ func summary(run v1.RunDetail) string {
 func results(p v1.Progress) []string {
 	var parts []string
 	switch {
+	case p.LossNaNSince > 0:
+		parts = append(parts, lossNaN(p))
 	case p.EvalLoss != 0 && p.BaselineLoss != 0:
 		parts = append(parts, fmt.Sprintf("loss %s (baseline %s)", showLoss(p.EvalLoss), showLoss(p.BaselineLoss)))
 	case p.EvalLoss != 0:

@@ -142,7 +142,9 @@ func (d *display) live(run v1.RunDetail) string {
 	if done, ok := doneShare(*p); ok {
 		parts = append(parts, progressBar(done, barWidth)+fmt.Sprintf(" %3.0f%%", 100*done))
 	}
-	if p.Loss != 0 {
+	if p.LossNaNSince > 0 {
+		parts = append(parts, lossNaN(*p))
+	} else if p.Loss != 0 {
 		parts = append(parts, strings.TrimSpace("loss "+showLoss(p.Loss)+" "+spark(d.losses, sparkWidth)))
 	}
 	parts = append(parts, d.figures(run)...)
@@ -166,7 +168,9 @@ func (d *display) plain(run v1.RunDetail) {
 	if known {
 		parts = append(parts, fmt.Sprintf("%.0f%%", 100*done))
 	}
-	if p.Loss != 0 {
+	if p.LossNaNSince > 0 {
+		parts = append(parts, lossNaN(*p))
+	} else if p.Loss != 0 {
 		parts = append(parts, "loss "+showLoss(p.Loss))
 	}
 	d.say(strings.Join(append(parts, d.figures(run)...), " · ") + "\n")
@@ -263,6 +267,11 @@ const diverged = 1e6
 // drawable keeps a loss within what can be drawn: a run that diverged reports
 // numbers whose differences have no room in a float64.
 func drawable(loss float64) float64 { return min(max(loss, -diverged), diverged) }
+
+// lossNaN says since when a loss is not a number.
+func lossNaN(p v1.Progress) string {
+	return "loss is not a number since step " + humanize.Comma(p.LossNaNSince)
+}
 
 // showLoss rounds a loss for people.
 func showLoss(loss float64) string {

@@ -89,6 +89,25 @@ func detail(attempt int, step int64, at time.Time) v1.RunDetail {
 	return run
 }
 
+func TestLossThatIsNotANumberIsShown(t *testing.T) {
+	now := time.Unix(1000, 0)
+	run := detail(1, 41, now)
+	run.AttemptList[0].Progress.LossNaNSince, run.AttemptList[0].Progress.Loss = 4, 0
+	run.Progress = run.AttemptList[0].Progress
+	for _, terminal := range []bool{true, false} {
+		var out bytes.Buffer
+		d := &display{out: &out, terminal: terminal, width: func() int { return 200 }, now: func() time.Time { return now }}
+		d.show(run)
+		d.flush()
+		if !strings.Contains(out.String(), "loss is not a number since step 4") {
+			t.Errorf("terminal %v: %q", terminal, out.String())
+		}
+	}
+	if head := runHead(run); !strings.Contains(head, "· loss is not a number since step 4") {
+		t.Errorf("yard runs RUN: %q", head)
+	}
+}
+
 func TestLiveLine(t *testing.T) {
 	var out bytes.Buffer
 	now := time.Unix(1000, 0)

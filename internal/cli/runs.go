@@ -59,7 +59,9 @@ func (a *app) listRuns(ctx context.Context, p *plane, filter client.RunFilter) e
 			if done, ok := doneShare(*r.Progress); ok {
 				step = fmt.Sprintf("%.0f%%", 100*done)
 			}
-			if r.Progress.Loss != 0 {
+			if r.Progress.LossNaNSince > 0 {
+				loss = "NaN"
+			} else if r.Progress.Loss != 0 {
 				loss = showLoss(r.Progress.Loss)
 			}
 		}

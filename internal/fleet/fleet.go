@@ -198,6 +198,9 @@ type Progress struct {
 	CheckpointStep  int64     `json:"checkpoint_step"`
 	EvalLoss        float64   `json:"eval_loss,omitempty"`
 	BaselineLoss    float64   `json:"baseline_loss,omitempty"`
+	// LossNaNSince is the step since which the loss is reported and is not a
+	// number, at least 1; 0 where it is one, or none was reported. Loss is 0 then.
+	LossNaNSince int64 `json:"loss_nan_since,omitempty"`
 }
 
 // Decision is something Switchyard decided about a run, with its reasons.

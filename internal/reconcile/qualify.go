@@ -384,7 +384,7 @@ func judge(run fleet.Run, attempt fleet.Attempt, e *evidence, now time.Time) (*f
 	switch {
 	case q.Steps < trial.Steps:
 		return nil, fmt.Sprintf("it made %d steps %s, and %d were asked for", q.Steps, originOfTrial(from, exact), trial.Steps)
-	case math.IsNaN(q.Loss) || math.IsInf(q.Loss, 0):
+	case math.IsNaN(q.Loss) || math.IsInf(q.Loss, 0) || slices.ContainsFunc(points, func(p fleet.Progress) bool { return p.LossNaNSince > 0 }):
 		return nil, "its loss is not a number"
 	case q.Reference > 0 && q.Loss > 0 && off > trial.Tolerance:
 		return nil, fmt.Sprintf("its loss is %.4g and that of %s about the same steps %.4g: %s apart, and %s is allowed", q.Loss, trial.Of, q.Reference, share(off), share(trial.Tolerance))

@@ -89,7 +89,7 @@ func wireProgress(p fleet.Progress) *v1.Progress {
 	return &v1.Progress{
 		At: p.At, Step: p.Step, Steps: p.Steps, Loss: finite(p.Loss), Tokens: p.Tokens,
 		TokensPerSecond: finite(p.TokensPerSecond), CheckpointStep: p.CheckpointStep,
-		EvalLoss: finite(p.EvalLoss), BaselineLoss: finite(p.BaselineLoss),
+		EvalLoss: finite(p.EvalLoss), BaselineLoss: finite(p.BaselineLoss), LossNaNSince: p.LossNaNSince,
 	}
 }
 

@@ -79,9 +79,12 @@ func (b *Book) Offer(rank int, line []byte) bool {
 	defer b.mu.Unlock()
 	next := b.last
 	var pace paceReport
+	object, lost := soundJSON(object)
 	if json.Unmarshal(object, &next) != nil || json.Unmarshal(object, &pace) != nil || !credible(next) || !pace.credible() {
 		return false
 	}
+	next.LossNaNSince = b.last.LossNaNSince // is the book's to say
+	lost.mark(&next)
 	now := time.Now()
 	if rank == 0 {
 		next.At = now.UTC()

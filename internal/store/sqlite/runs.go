@@ -130,17 +130,17 @@ const (
 	attemptColumns = `run, number, epoch, pool, site, nodes, ranks, state, created, started, ended, exit_code, reason,
 		metered, provider, chipmaker, chip, chips, rate, rate_currency, imputed, progress_at, step, steps, loss, tokens,
 		tokens_per_second, checkpoint_step, eval_loss, baseline_loss, cores, region, instance_type, purchase_option,
-		checkpoint_store, bad_node, slow`
+		checkpoint_store, bad_node, slow, loss_nan_since`
 
 	putAttempt = `INSERT INTO attempts (` + attemptColumns + `)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-		?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37)
+		?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38)
 		ON CONFLICT (run, number) DO UPDATE SET epoch = ?3, pool = ?4, site = ?5, nodes = ?6, ranks = ?7, state = ?8,
 		created = ?9, started = ?10, ended = ?11, exit_code = ?12, reason = ?13, metered = ?14, provider = ?15,
 		chipmaker = ?16, chip = ?17, chips = ?18, rate = ?19, rate_currency = ?20, imputed = ?21, progress_at = ?22,
 		step = ?23, steps = ?24, loss = ?25, tokens = ?26, tokens_per_second = ?27, checkpoint_step = ?28,
 		eval_loss = ?29, baseline_loss = ?30, cores = ?31, region = ?32, instance_type = ?33, purchase_option = ?34,
-		checkpoint_store = ?35, bad_node = ?36, slow = ?37`
+		checkpoint_store = ?35, bad_node = ?36, slow = ?37, loss_nan_since = ?38`
 
 	selectAttempts = `SELECT ` + attemptColumns + ` FROM attempts `
 )
@@ -157,7 +157,7 @@ func (t *tx) PutAttempt(a fleet.Attempt) error {
 		a.Provider, a.Chipmaker, a.Chip, a.Chips, exactRate(a.Rate), string(a.Rate.Currency), a.Imputed,
 		instant(p.At), p.Step, p.Steps, real(p.Loss), p.Tokens, real(p.TokensPerSecond), p.CheckpointStep,
 		real(p.EvalLoss), real(p.BaselineLoss), a.Cores, a.Region, a.InstanceType, a.Option,
-		a.Store, a.BadNode, slow)
+		a.Store, a.BadNode, slow, p.LossNaNSince)
 	return classify(err, "put attempt "+a.Key())
 }
 
@@ -195,7 +195,7 @@ func scanAttempt(row scanner) (fleet.Attempt, error) {
 		&a.Provider, &a.Chipmaker, &a.Chip, &a.Chips, &rate, &currency, &a.Imputed,
 		(*instant)(&p.At), &p.Step, &p.Steps, (*real)(&p.Loss), &p.Tokens, (*real)(&p.TokensPerSecond), &p.CheckpointStep,
 		(*real)(&p.EvalLoss), (*real)(&p.BaselineLoss), &a.Cores,
-		&a.Region, &a.InstanceType, &a.Option, &a.Store, &a.BadNode, &slow)
+		&a.Region, &a.InstanceType, &a.Option, &a.Store, &a.BadNode, &slow, &p.LossNaNSince)
 	if err != nil {
 		return a, err
 	}
