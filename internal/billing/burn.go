@@ -11,6 +11,7 @@ import (
 // Spend is money spent in a span, as the ledger or a bill books it.
 type Spend struct {
 	At                  time.Time
+	To                  time.Time // its end; zero where that is not known
 	Provider, Chipmaker string
 	Micros              int64
 }
@@ -36,8 +37,9 @@ type Exposure struct {
 
 // Burn is spend over time, and how long the cash lasts at its pace.
 type Burn struct {
-	Days, Months          []DaySum // ascending, days without spend included
-	PerDay                *big.Rat // run-rate in units of money: the mean of the last 30 days
+	Days, Months          []DaySum      // ascending, days without spend included
+	PerDay                *big.Rat      // run-rate in units of money: the mean of the last 30 days, as far as they are known
+	Known                 time.Duration // of those days
 	Providers, Chipmakers []Exposure
 	ProviderHHI, ChipHHI  *big.Rat // sums of squared percentages
 	Runway                int      // days until the cash reaches its floor; −1: not within ten years
@@ -48,8 +50,10 @@ type Burn struct {
 const runRateDays = 30
 
 // BurnOf sums spend up and extends its run-rate over the cash: cash on hand
-// above its floor, in units of micro-money, and what comes in later.
-func BurnOf(spends []Spend, cash int64, inflows []Inflow) Burn {
+// above its floor, in units of micro-money, and what comes in later. Now is when
+// the spend was read, of which the day that it falls on is not over; zero where
+// all days are whole.
+func BurnOf(spends []Spend, now time.Time, cash int64, inflows []Inflow) Burn {
 	b := Burn{PerDay: new(big.Rat), ProviderHHI: new(big.Rat), ChipHHI: new(big.Rat), Runway: -1}
 	if len(spends) == 0 {
 		return b
@@ -76,11 +80,29 @@ func BurnOf(spends []Spend, cash int64, inflows []Inflow) Burn {
 	for _, d := range recent {
 		sum += d.Micros
 	}
-	b.PerDay = big.NewRat(sum, int64(len(recent))*microsPerUnit)
+	b.Known = time.Duration(len(recent)-1)*24*time.Hour + knownOf(spends, unixTime(last), now)
+	b.PerDay = big.NewRat(sum, microsPerUnit)
+	b.PerDay.Mul(b.PerDay, big.NewRat(int64(24*time.Hour), int64(b.Known)))
 	b.Providers, b.ProviderHHI = exposures(byProvider)
 	b.Chipmakers, b.ChipHHI = exposures(byMaker)
 	b.lasts(cash, inflows, last+daySeconds)
 	return b
+}
+
+// knownOf is how much of the last day is known: up to the latest end of what
+// was spent, and at least to the last full hour, since bills are made by the hour.
+func knownOf(spends []Spend, day, now time.Time) time.Duration {
+	const whole = 24 * time.Hour
+	if now.IsZero() || now.Sub(day) >= whole {
+		return whole
+	}
+	until := now.Truncate(time.Hour)
+	for _, s := range spends {
+		if s.To.After(until) && !s.To.After(now) {
+			until = s.To
+		}
+	}
+	return max(time.Hour, until.Sub(day))
 }
 
 // lasts walks the days ahead at the run-rate until the cash is gone.

@@ -32,8 +32,8 @@ func (a *app) burnCommand() *cobra.Command {
 		Use:   "burn [--contracts DIR --usage FILE.csv] [--cash AMOUNT]",
 		Short: "Spend by day and month, its pace, and how long the cash lasts",
 		Long: "Burn sums up what was spent, from the ledger or from a bill of usage under contracts, by provider\n" +
-			"and chipmaker, with the Herfindahl-Hirschman index. The run-rate is the mean of the last 30 days;\n" +
-			"with --cash it says when the cash reaches its floor, tranches counted from their day on.",
+			"and chipmaker, with the Herfindahl-Hirschman index. The run-rate is the mean of the last 30 days,\n" +
+			"of today as far as it is known; with --cash it says when the cash reaches its floor, tranches counted from their day on.",
 		Example: "  yard burn --cash 9.0M --tranche 2026-09-01=3M\n  yard burn --contracts examples/contracts --usage usage.csv",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.burn(cmd.Context(), f) },
@@ -50,10 +50,12 @@ func (a *app) burnCommand() *cobra.Command {
 func (a *app) burn(ctx context.Context, f burnFlags) error {
 	var spends []billing.Spend
 	var currency units.Currency
+	var now time.Time // zero for a bill, whose days are whole
 	var err error
 	if len(f.usage) > 0 {
 		spends, currency, err = a.billedSpend(f)
 	} else {
+		now = time.Now()
 		spends, currency, err = a.ledgerSpend(ctx, f.effective)
 	}
 	if err != nil {
@@ -71,7 +73,7 @@ func (a *app) burn(ctx context.Context, f burnFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.print(burnListing(billing.BurnOf(spends, cash-floor, inflows), currency, f.cash != ""))
+	return a.print(burnListing(billing.BurnOf(spends, now, cash-floor, inflows), currency, f.cash != ""))
 }
 
 func moneyFlag(name, text string) (int64, error) {
@@ -131,7 +133,7 @@ func (a *app) billedSpend(f burnFlags) ([]billing.Spend, units.Currency, error) 
 			micros = c.Effective
 		}
 		if c.Category.Invoiced() && micros != 0 {
-			spends = append(spends, billing.Spend{At: c.From, Provider: named(c.Product.Provider, c.Contract), Chipmaker: named(c.Product.Chipmaker, "not known"), Micros: micros})
+			spends = append(spends, billing.Spend{At: c.From, Provider: named(c.Product.Provider, c.Contract), Chipmaker: named(c.Product.Chipmaker, notKnown), Micros: micros})
 		}
 	})
 	return spends, book.Currency(), nil
@@ -162,12 +164,15 @@ func (a *app) ledgerSpend(ctx context.Context, effective bool) ([]billing.Spend,
 			if effective && entry.IsCharge() {
 				micros = entry.Effective
 			}
-			spends = append(spends, billing.Spend{At: entry.From, Provider: named(entry.Provider, entry.Contract), Chipmaker: named(entry.Chipmaker, "not known"), Micros: micros})
+			spends = append(spends, billing.Spend{At: entry.From, To: entry.To, Provider: named(entry.Provider, entry.Contract), Chipmaker: named(entry.Chipmaker, notKnown), Micros: micros})
 			return nil
 		})
 	})
 	return spends, currency, err
 }
+
+// notKnown is the name of what has none.
+const notKnown = "not known"
 
 func named(name, otherwise string) string {
 	if name == "" {
@@ -216,8 +221,15 @@ func burnListing(b billing.Burn, currency units.Currency, cash bool) listing {
 	if len(b.Days) == 0 {
 		after.WriteString("nothing was spent\n")
 	} else {
-		fmt.Fprintf(&after, "\nrun-rate %s a day, %s a month (%s)\n", centsOfRat(b.PerDay), centsOfRat(month), currency)
-		fmt.Fprintf(&after, "by provider:  %s · HHI %s\nby chipmaker: %s · HHI %s\n", exposed(b.Providers), doc.ProviderHHI, exposed(b.Chipmakers), doc.ChipHHI)
+		of := ""
+		if b.Known < 24*time.Hour {
+			of = ", of " + showSpan(b.Known)
+		}
+		fmt.Fprintf(&after, "\nrun-rate %s a day, %s a month (%s%s)\n", centsOfRat(b.PerDay), centsOfRat(month), currency, of)
+		fmt.Fprintf(&after, "by provider:  %s · HHI %s\n", exposed(b.Providers), doc.ProviderHHI)
+		if len(b.Chipmakers) > 1 || b.Chipmakers[0].Name != notKnown {
+			fmt.Fprintf(&after, "by chipmaker: %s · HHI %s\n", exposed(b.Chipmakers), doc.ChipHHI)
+		}
 	}
 	if cash && b.Runway >= 0 {
 		doc.RunwayDays, doc.Dry = &b.Runway, b.Dry.Format(time.DateOnly)

@@ -181,6 +181,26 @@ func chargeName(c v1.LedgerCharge) string {
 	return c.Charge + " by " + c.Contract + "/" + c.Clause
 }
 
+// verdictText says what was proved of the ledger, or what was found.
+func verdictText(verdict v1.LedgerVerdict) string {
+	if len(verdict.Problems) > 0 {
+		return strings.Join(verdict.Problems, "\n") + "\n" + plural(len(verdict.Problems), "problem", "problems") + "\n"
+	}
+	if verdict.Entries == 0 {
+		return "the ledger is empty: nothing to prove\n"
+	}
+	entries := plural(verdict.Entries, "entry", "entries")
+	text := fmt.Sprintf("the ledger balances: %s of %s, %s, no gap, no overlap\n",
+		entries, plural(verdict.Attempts, "attempt", "attempts"), exactMonies(verdict.Booked))
+	if len(verdict.Booked) == 0 {
+		text = fmt.Sprintf("the ledger balances: %s, none of a run's use yet\n", entries)
+	}
+	if verdict.Charges > 0 {
+		text += fmt.Sprintf("%s of bills stand once each, as the contracts in force make them\n", plural(verdict.Charges, "entry", "entries"))
+	}
+	return text
+}
+
 func (a *app) verifyLedger(ctx context.Context, p *plane) error {
 	verdict, err := p.VerifyLedger(ctx)
 	if err != nil {
@@ -191,18 +211,7 @@ func (a *app) verifyLedger(ctx context.Context, p *plane) error {
 		l.cells = append(l.cells, []string{problem})
 	}
 	if a.output == "table" {
-		text := fmt.Sprintf("the ledger balances: %s of %s, %s, no gap, no overlap\n",
-			plural(verdict.Entries, "entry", "entries"), plural(verdict.Attempts, "attempt", "attempts"), exactMonies(verdict.Booked))
-		if verdict.Charges > 0 {
-			text += fmt.Sprintf("%s of bills stand once each, as the contracts in force make them\n", plural(verdict.Charges, "entry", "entries"))
-		}
-		if verdict.Entries == 0 {
-			text = "the ledger is empty: nothing to prove\n"
-		}
-		if len(verdict.Problems) > 0 {
-			text = strings.Join(verdict.Problems, "\n") + "\n" + plural(len(verdict.Problems), "problem", "problems") + "\n"
-		}
-		_, err = fmt.Fprint(a.stdout, text)
+		_, err = fmt.Fprint(a.stdout, verdictText(verdict))
 	} else {
 		err = a.print(l)
 	}

@@ -81,14 +81,26 @@ func (a *app) run(ctx context.Context, file string, s v1.Submission, detach bool
 			run, err = c.Submit(ctx, s)
 			return err
 		})
+		if client.Unreachable(err) {
+			return fmt.Errorf("whether the run was submitted is not known, yard runs tells: %w", err)
+		}
 		if err != nil {
 			return a.refused(err, "nothing was started")
 		}
 		if detach {
-			return a.leave(ctx, p, run)
+			return submitted(run, a.leave(ctx, p, run))
 		}
-		return errors.Join(a.follow(ctx, p, run), a.say(line))
+		return errors.Join(submitted(run, a.follow(ctx, p, run)), a.say(line))
 	})
+}
+
+// submitted says of a control plane that is gone that it had taken the run:
+// who submits it again has it twice.
+func submitted(run v1.RunDetail, err error) error {
+	if !client.Unreachable(err) {
+		return err
+	}
+	return fmt.Errorf("run %s was submitted; follow it: yard logs -f %s, or yard runs %s: %w", run.ID, run.ID, run.ID, err)
 }
 
 // preview prints what a pool would be handed, behind what that is as comments of
