@@ -30,7 +30,7 @@ type datedRate struct {
 // ReadExchange reads a CSV with the columns date, from, to and rate: from the
 // date on, one unit of the first currency is so many of the second.
 func ReadExchange(r io.Reader, file string) (*Exchange, error) {
-	records, err := csv.NewReader(r).ReadAll()
+	records, err := csv.NewReader(&bounded{from: r, limit: longestTable}).ReadAll()
 	if err != nil {
 		return nil, fault.Newf(fault.Invalid, "%s: %s", file, err)
 	}

@@ -43,7 +43,7 @@ const maxFlaws = 1000
 // Read reads a cost and usage file in CSV, of FOCUS 1.0 or later. Flaws do not
 // stop it: each is reported with its row, and what can be imported is.
 func Read(r io.Reader, file string) (*Import, error) {
-	in := csv.NewReader(r)
+	in := newRows(r)
 	in.ReuseRecord = true
 	in.LazyQuotes = true
 	header, err := in.Read()
@@ -74,7 +74,7 @@ func Read(r io.Reader, file string) (*Import, error) {
 
 type focusReader struct {
 	file    string
-	csv     *csv.Reader
+	csv     *rows
 	at      map[string]int
 	columns []column
 	found   *Import

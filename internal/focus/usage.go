@@ -40,7 +40,7 @@ type UsageOptions struct {
 // rows are checked; with a fault the error is spec.Faults and the book holds
 // what was sound.
 func ReadUsage(r io.Reader, file string, book *billing.Book, options UsageOptions) (int, error) {
-	reader := csv.NewReader(r)
+	reader := newRows(r)
 	reader.ReuseRecord = true
 	u := &usageReader{file: file, csv: reader, book: book, options: options}
 	if err := u.header(); err != nil {
@@ -72,7 +72,7 @@ func ReadUsage(r io.Reader, file string, book *billing.Book, options UsageOption
 
 type usageReader struct {
 	file    string
-	csv     *csv.Reader
+	csv     *rows
 	book    *billing.Book
 	options UsageOptions
 	rows    int
