@@ -78,5 +78,8 @@ func secondsText(x float64) string {
 	case x >= 0.01:
 		return fmt.Sprintf("%.0f ms", 1e3*x)
 	}
+	if x < 1e-3 {
+		return "under 1 ms"
+	}
 	return fmt.Sprintf("%.2g ms", 1e3*x)
 }

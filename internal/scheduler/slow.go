@@ -27,13 +27,18 @@ const (
 	normalMAD = 1.4826
 )
 
+// leastSlow is the seconds of a step below which no rank is slow: a report
+// itself takes as long.
+const leastSlow = 1e-3
+
 // SlowRanks judges the ranks of a gang by their paces, whatever their order:
 // who is slow now, and who was, by number. before is what it said last; a rank
 // of which too little is known stays what it was.
 //
 // A rank is slow when its median is above that of all by slowFactor and by
 // slowSpread, and so are most of its points; it is slow until it comes close to
-// the others again. More than half of the ranks never become slow.
+// the others again. More than half of the ranks never become slow, nor does one
+// whose steps are below leastSlow.
 func SlowRanks(paces []fleet.Pace, before []fleet.SlowRank, now time.Time) []fleet.SlowRank {
 	after := slices.Clone(before)
 	measure, judged := alike(paces)
@@ -45,7 +50,7 @@ func SlowRanks(paces []fleet.Pace, before []fleet.SlowRank, now time.Time) []fle
 	is := make([]bool, len(judged))
 	for i, r := range judged {
 		was := slices.ContainsFunc(before, func(s fleet.SlowRank) bool { return s.Rank == r.pace.Rank && s.IsSlow() })
-		if is[i] = usual.slow(r, was); !is[i] {
+		if is[i] = r.median >= leastSlow && usual.slow(r, was); !is[i] {
 			others = append(others, r.median)
 		}
 	}

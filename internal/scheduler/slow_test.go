@@ -67,6 +67,7 @@ func TestSlowRanks(t *testing.T) {
 		"it keeps up again":        {paces: []fleet.Pace{works(0, times(1, 8)...), works(1, times(1.1, 8)...)}, before: was(1)},
 		"nothing new of it":        {paces: []fleet.Pace{works(0, times(1, 8)...), works(2, times(1, 8)...)}, before: was(1), want: []int{1}},
 		"nothing new at all":       {before: was(1), want: []int{1}},
+		"less than a millisecond":  {paces: []fleet.Pace{works(0, times(1e-9, 8)...), works(1, times(1e-9, 8)...), works(2, times(1e-6, 8)...)}},
 		"work that takes no time":  {paces: []fleet.Pace{works(0, times(0, 8)...), works(1, times(0, 8)...), works(2, times(1, 8)...)}},
 	} {
 		after := SlowRanks(tt.paces, tt.before, slowNow)
