@@ -59,13 +59,13 @@ func (a *app) contractsCommand() *cobra.Command {
 		RunE:  func(_ *cobra.Command, args []string) error { return a.checkContracts(args) },
 	})
 	export := &cobra.Command{
-		Use:   "export --contracts DIR",
+		Use:   "export [--contracts DIR]",
 		Short: "Write what is committed as the Contract Commitment data set of FOCUS 1.3, in CSV",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return a.exportCommitments(f) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.exportCommitments(cmd.Context(), f) },
 	}
 	export.Flags().StringSliceVar(&f.contracts, "contracts", nil, "contract files, or directories of them")
-	cmd.AddCommand(show, check, export)
+	cmd.AddCommand(show, check, a.planeFlags(export))
 	cmd.AddCommand(a.forceCommands()...)
 	return cmd
 }
@@ -174,12 +174,8 @@ func (a *app) contracts(ctx context.Context, only string, f contractFlags) error
 	return a.print(contractsListing(doc, only))
 }
 
-func (a *app) exportCommitments(f contractFlags) error {
-	contracts, err := loadContracts(f.contracts)
-	if err != nil {
-		return err
-	}
-	book, err := billing.NewBook(contracts)
+func (a *app) exportCommitments(ctx context.Context, f contractFlags) error {
+	contracts, book, err := a.contractsAsked(ctx, f)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (a *app) forceCommands() []*cobra.Command {
 		Short: "Put contracts in force: the ledger is billed under them",
 		Long: "Add copies contract files into the state directory. From then on the ledger is billed under them, from\n" +
 			"its first use on: charges by clause and category stand beside the use, and budgets count them. A file of\n" +
-			"the same name is replaced, and what it changes is restated.",
+			"the same name is replaced, and what it changes is restated; one that leaves out a contract of it is refused.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,11 +16,7 @@ func (c Config) ContractsDir() string { return filepath.Join(c.StateDir, "contra
 
 // ContractTexts reads the files of the contracts in force, as they are.
 func (c Config) ContractTexts() ([]spec.Text, error) {
-	files, err := filepath.Glob(filepath.Join(c.ContractsDir(), "*.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	return texts(files)
+	return texts(c.ContractsDir())
 }
 
 // Contracts reads the contracts in force. Files that are malformed, and a name
@@ -39,22 +34,31 @@ func ParseContracts(files []spec.Text) ([]*contract.Contract, error) {
 	return parseAll(files, "contract", contract.Parse, func(one *contract.Contract) string { return one.Name })
 }
 
-// AddContracts puts files of contracts in force; one replaces an earlier one of
-// its name. All are checked, alone and with those in force, before one is kept.
+// AddContracts puts files of contracts in force, all at once; one replaces an
+// earlier one of its name. All are checked first, alone and with those in force.
 func (c Config) AddContracts(files []spec.Text) ([]*contract.Contract, error) {
+	kept := map[string][]byte{}
+	for _, file := range files {
+		name := forceName(file.File)
+		if err := plainName(filepath.Base(file.File)); err != nil {
+			return nil, err
+		}
+		if err := plainName(name); err != nil {
+			return nil, err
+		}
+		if _, taken := kept[name]; taken {
+			return nil, fault.Newf(fault.Invalid, "%s: another file of that name is added with it", name)
+		}
+		kept[name] = file.Data
+	}
 	added, err := ParseContracts(files)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.together(added, files); err != nil {
+	if err := c.together(added, kept); err != nil {
 		return nil, err
 	}
-	for _, file := range files {
-		if err := keep(c.ContractsDir(), forceName(file.File), file.Data); err != nil {
-			return nil, err
-		}
-	}
-	return added, nil
+	return added, keepAll(c.ContractsDir(), kept)
 }
 
 // forceName is the name of a contract file in force.
@@ -64,19 +68,15 @@ func forceName(path string) string {
 
 // together refuses contracts of a name that another file in force has, and those
 // that cannot be billed together.
-func (c Config) together(added []*contract.Contract, files []spec.Text) error {
-	replaced := map[string]bool{}
-	for _, file := range files {
-		if replaced[forceName(file.File)] {
-			return fault.Newf(fault.Invalid, "%s: another file of that name is added with it", file.File)
-		}
-		replaced[forceName(file.File)] = true
-	}
+func (c Config) together(added []*contract.Contract, kept map[string][]byte) error {
 	inForce, err := c.ContractTexts()
 	if err != nil {
 		return err
 	}
-	inForce = slices.DeleteFunc(inForce, func(file spec.Text) bool { return replaced[filepath.Base(file.File)] })
+	if err := ends(inForce, added, kept); err != nil {
+		return err
+	}
+	inForce = slices.DeleteFunc(inForce, func(file spec.Text) bool { return kept[filepath.Base(file.File)] != nil })
 	others, err := ParseContracts(inForce)
 	if err != nil {
 		return err
@@ -96,6 +96,27 @@ func (c Config) together(added []*contract.Contract, files []spec.Text) error {
 	return nil
 }
 
+// ends refuses files that replace one in force and leave out a contract of it,
+// which would end without a word. One that is malformed may be replaced.
+func ends(inForce []spec.Text, added []*contract.Contract, kept map[string][]byte) error {
+	for _, file := range inForce {
+		base := filepath.Base(file.File)
+		if kept[base] == nil {
+			continue
+		}
+		held, err := contract.Parse(base, file.Data)
+		if err != nil {
+			continue
+		}
+		for _, old := range held {
+			if !slices.ContainsFunc(added, func(one *contract.Contract) bool { return one.Name == old.Name }) {
+				return fault.Newf(fault.Conflict, "%s in force holds contract %s; adding it again without %[2]s would end %[2]s; give the file another name, or yard contracts remove %[2]s first", base, old.Name)
+			}
+		}
+	}
+	return nil
+}
+
 // RemoveContract takes a contract out of force with its file. A file that is
 // malformed is removed by its own name, with or without .yaml.
 func (c Config) RemoveContract(name string) error {
@@ -108,7 +129,7 @@ func (c Config) RemoveContract(name string) error {
 		held, err := contract.Parse(file.File, file.Data)
 		if err != nil {
 			if base := filepath.Base(file.File); base == name || base == name+".yaml" {
-				return os.Remove(file.File)
+				return drop(c.ContractsDir(), filepath.Base(file.File))
 			}
 			continue
 		}
@@ -121,7 +142,7 @@ func (c Config) RemoveContract(name string) error {
 		if len(held) > 1 {
 			return fault.Newf(fault.Conflict, "%s holds %d contracts; take %s out of it and add it again: yard contracts add", file.File, len(held), name)
 		}
-		return os.Remove(file.File)
+		return drop(c.ContractsDir(), filepath.Base(file.File))
 	}
 	return fault.Newf(fault.NotFound, "no contract %q is in force%s", name, spec.DidYouMean(name, names))
 }

@@ -187,3 +187,20 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What a name holds is printed: an escape in one would reach the terminal.
+func TestNamesArePrintable(t *testing.T) {
+	const valid = "kind: Contract\nname: c\ncounterparty: A\nterm: {from: 2026-06-01, to: 2026-07-01}\nclauses:\n  - {name: d, discount: {percent: 5%}}\n"
+	for change, field := range map[string]string{
+		"name: c|name: \"c\\e[31m\"": "name", "name: d|name: \"d\\x07\"": "clauses[0].name", "counterparty: A|counterparty: \"A\\e[2J\"": "counterparty",
+	} {
+		from, to, _ := strings.Cut(change, "|")
+		_, err := Parse("c.yaml", []byte(strings.Replace(valid, from, to, 1)))
+		if err == nil || !strings.Contains(err.Error(), ": "+field+": found ") || strings.ContainsAny(err.Error(), "\x1b\x07") {
+			t.Errorf("%s: %v", change, err)
+		}
+	}
+	if _, err := Parse("c.yaml", []byte(valid)); err != nil {
+		t.Error(err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/shopspring/decimal"
 
@@ -15,8 +16,11 @@ func validate(d *spec.Document, c *Contract) {
 	if !c.Currency.Valid() {
 		d.Faultf("currency", "found %q; three capital letters of ISO 4217 are needed, such as USD", clip(string(c.Currency)))
 	}
-	if c.Name == "" || strings.ContainsAny(c.Name, " \t\n/") {
-		d.Faultf("name", "found %q; a name without spaces and slashes is needed", clip(c.Name))
+	if c.Name == "" || strings.ContainsAny(c.Name, " /") || !printable(c.Name) {
+		d.Faultf("name", "found %q; a name without spaces, slashes and control characters is needed", clip(c.Name))
+	}
+	if !printable(c.Counterparty) {
+		d.Faultf("counterparty", "found %q; a name without control characters is needed", clip(c.Counterparty))
 	}
 	if !c.Term.To.After(c.Term.From.Time) {
 		d.Faultf("term.to", "the term ends at %s, not after its start", c.Term.To.Format(time.DateOnly))
@@ -33,8 +37,17 @@ func validate(d *spec.Document, c *Contract) {
 			d.Faultf(field+".name", "clauses %d and %d are both named %q", first+1, i+1, clip(clause.Name))
 		}
 		names[clause.Name] = i
+		if !printable(clause.Name) {
+			d.Faultf(field+".name", "found %q; a name without control characters is needed", clip(clause.Name))
+		}
 		validateClause(d, field, c, clause)
 	}
+}
+
+// printable reports whether a name can be shown as it is: an escape in it would
+// reach the terminal.
+func printable(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 func validateScope(d *spec.Document, field string, s Scope) {
