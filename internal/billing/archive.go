@@ -9,6 +9,7 @@ import (
 
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
 // A book can be put away and opened again: a head, and a part for each day.
@@ -45,7 +46,12 @@ func (b *Book) Head() []byte {
 // where nothing was. It is called at most once for each day, and what it fails
 // with is told by Err.
 func Reopen(contracts []*contract.Contract, head []byte, recall func(day time.Time) ([]byte, error)) (*Book, error) {
-	b, err := NewBook(contracts)
+	return ReopenIn("", contracts, head, recall)
+}
+
+// ReopenIn is Reopen of a book that NewBookIn made.
+func ReopenIn(currency units.Currency, contracts []*contract.Contract, head []byte, recall func(day time.Time) ([]byte, error)) (*Book, error) {
+	b, err := NewBookIn(currency, contracts)
 	if err != nil {
 		return nil, err
 	}

@@ -77,8 +77,12 @@ const (
 )
 
 // NewBook prepares contracts for billing. They must agree on a currency.
-func NewBook(contracts []*contract.Contract) (*Book, error) {
-	p, err := compile(contracts)
+func NewBook(contracts []*contract.Contract) (*Book, error) { return NewBookIn("", contracts) }
+
+// NewBookIn is NewBook of a currency, also where no contract says which: use is
+// billed at list price then.
+func NewBookIn(currency units.Currency, contracts []*contract.Contract) (*Book, error) {
+	p, err := compile(currency, contracts)
 	if err != nil {
 		return nil, err
 	}

@@ -73,8 +73,9 @@ type bundle struct {
 	breadth int
 }
 
-func compile(contracts []*contract.Contract) (*program, error) {
-	p := &program{cuts: map[int64][]int64{}}
+// compile reads contracts of a currency, "" for that of the first of them.
+func compile(currency units.Currency, contracts []*contract.Contract) (*program, error) {
+	p := &program{currency: currency, cuts: map[int64][]int64{}}
 	for _, c := range contracts {
 		if p.currency == "" {
 			p.currency = c.Currency

@@ -33,7 +33,7 @@ func (s *Settler) Audit(ctx context.Context) ([]ledger.Problem, error) {
 			return err
 		}
 		for _, currency := range slices.Sorted(maps.Keys(marks)) {
-			book, err := billing.NewBook(by[currency])
+			book, err := billing.NewBookIn(currency, by[currency])
 			if err != nil {
 				return err
 			}

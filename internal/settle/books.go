@@ -60,7 +60,7 @@ func bookIn(tx store.Tx, currency units.Currency, contracts []*contract.Contract
 		return nil, err
 	}
 	if head == nil || mark.Contracts != billing.Fingerprint(contracts) {
-		book, err := billing.NewBook(contracts)
+		book, err := billing.NewBookIn(currency, contracts)
 		if err == nil {
 			book.KeepOpen()
 		}
@@ -73,7 +73,7 @@ func bookIn(tx store.Tx, currency units.Currency, contracts []*contract.Contract
 			return nil, err
 		}
 	}
-	book, err := billing.Reopen(contracts, head, func(day time.Time) ([]byte, error) {
+	book, err := billing.ReopenIn(currency, contracts, head, func(day time.Time) ([]byte, error) {
 		if day.Before(first) {
 			return nil, fault.Newf(fault.Internal, "the bill of %s is settled and was not brought", day.Format(time.DateOnly))
 		}

@@ -258,9 +258,9 @@ func (s *Settler) open(tx store.Tx, currency units.Currency, contracts []*contra
 		return nil, err
 	}
 	if head != nil && w.mark.Contracts == fingerprint {
-		w.book, err = billing.Reopen(contracts, head, func(day time.Time) ([]byte, error) { return tx.Blob(dayName(currency, day)) })
+		w.book, err = billing.ReopenIn(currency, contracts, head, func(day time.Time) ([]byte, error) { return tx.Blob(dayName(currency, day)) })
 	} else {
-		if w.book, err = billing.NewBook(contracts); err == nil {
+		if w.book, err = billing.NewBookIn(currency, contracts); err == nil {
 			err = w.forget()
 		}
 		if w.mark.Contracts != "" {
