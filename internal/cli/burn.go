@@ -24,6 +24,7 @@ type burnFlags struct {
 	cash, floor string
 	tranches    []string
 	effective   bool
+	currency    string
 }
 
 func (a *app) burnCommand() *cobra.Command {
@@ -44,20 +45,24 @@ func (a *app) burnCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.floor, "floor", "0", "cash that is not to be spent")
 	cmd.Flags().StringArrayVar(&f.tranches, "tranche", nil, "`DATE=AMOUNT` that comes in (repeatable)")
 	cmd.Flags().BoolVar(&f.effective, "effective", false, "spread purchases over what they pay for, instead of when they fall due")
+	cmd.Flags().StringVar(&f.currency, "currency", "", "only what was spent in this currency, such as EUR (default: each apart)")
 	return a.withOutput(a.planeFlags(cmd))
 }
 
 func (a *app) burn(ctx context.Context, f burnFlags) error {
-	var spends []billing.Spend
-	var currency units.Currency
+	var spent spentIn
 	var now time.Time // zero for a bill, whose days are whole
 	var err error
 	if len(f.usage) > 0 {
-		spends, currency, err = a.billedSpend(f)
+		spent, err = a.billedSpend(f)
 	} else {
 		now = time.Now()
-		spends, currency, err = a.ledgerSpend(ctx, f.effective)
+		spent, err = a.ledgerSpend(ctx, f.effective)
 	}
+	if err != nil {
+		return err
+	}
+	currencies, err := spent.shown(f)
 	if err != nil {
 		return err
 	}
@@ -73,7 +78,11 @@ func (a *app) burn(ctx context.Context, f burnFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.print(burnListing(billing.BurnOf(spends, now, cash-floor, inflows), currency, f.cash != ""))
+	var all []listing
+	for _, currency := range currencies {
+		all = append(all, burnListing(billing.BurnOf(spent[currency], now, cash-floor, inflows), currency, f.cash != ""))
+	}
+	return a.printBurns(all, currencies)
 }
 
 func moneyFlag(name, text string) (int64, error) {
@@ -105,26 +114,26 @@ func tranches(texts []string) ([]billing.Inflow, error) {
 }
 
 // billedSpend bills usage and takes what each hour is billed as spent.
-func (a *app) billedSpend(f burnFlags) ([]billing.Spend, units.Currency, error) {
+func (a *app) billedSpend(f burnFlags) (spentIn, error) {
 	var contracts []*contract.Contract
 	var err error
 	if len(f.contracts) > 0 {
 		if contracts, err = loadContracts(f.contracts); err != nil {
-			return nil, "", err
+			return nil, err
 		}
 	}
 	book, err := billing.NewBook(contracts)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	for _, file := range f.usage {
 		if err := a.readUsage(file, f.billFlags, book); err != nil {
-			return nil, "", err
+			return nil, err
 		}
 	}
 	from, to, err := horizon(f.from, f.to, book)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	var spends []billing.Spend
 	book.Settle(from, to, func(c billing.Charge) {
@@ -136,27 +145,20 @@ func (a *app) billedSpend(f burnFlags) ([]billing.Spend, units.Currency, error) 
 			spends = append(spends, billing.Spend{At: c.From, Provider: named(c.Product.Provider, c.Contract), Chipmaker: named(c.Product.Chipmaker, notKnown), Micros: micros})
 		}
 	})
-	return spends, book.Currency(), nil
+	return spentIn{book.Currency(): spends}, nil
 }
 
 // ledgerSpend takes the ledger as spent: charges, and what is used and not
 // billed yet at the rate of its placement.
-func (a *app) ledgerSpend(ctx context.Context, effective bool) ([]billing.Spend, units.Currency, error) {
-	var spends []billing.Spend
-	currency := units.USD
-	err := a.with(ctx, func(p *plane) error {
+func (a *app) ledgerSpend(ctx context.Context, effective bool) (spent spentIn, err error) {
+	err = a.with(ctx, func(p *plane) error {
 		a.warnOfBilling(ctx, p)
-		first := true
-		spends = nil
+		spent = spentIn{}
 		return p.EachLedgerEntry(ctx, "", func(e v1.LedgerEntry) error {
 			entry, err := ledgerEntry(e)
 			if err != nil {
 				return err
 			}
-			if !first && entry.Cost.Currency != currency {
-				return fault.Newf(fault.Invalid, "the ledger holds %s and %s; no sum crosses currencies", currency, entry.Cost.Currency)
-			}
-			first, currency = false, entry.Cost.Currency
 			if entry.Imputed || e.Billed || entry.Category == ledger.Withheld {
 				return nil // costs no cash, or its charges are in the ledger, too
 			}
@@ -164,11 +166,12 @@ func (a *app) ledgerSpend(ctx context.Context, effective bool) ([]billing.Spend,
 			if effective && entry.IsCharge() {
 				micros = entry.Effective
 			}
-			spends = append(spends, billing.Spend{At: entry.From, To: entry.To, Provider: named(entry.Provider, entry.Contract), Chipmaker: named(entry.Chipmaker, notKnown), Micros: micros})
+			currency := entry.Cost.Currency
+			spent[currency] = append(spent[currency], billing.Spend{At: entry.From, To: entry.To, Provider: named(entry.Provider, entry.Contract), Chipmaker: named(entry.Chipmaker, notKnown), Micros: micros})
 			return nil
 		})
 	})
-	return spends, currency, err
+	return spent, err
 }
 
 // notKnown is the name of what has none.
@@ -212,10 +215,10 @@ func burnListing(b billing.Burn, currency units.Currency, cash bool) listing {
 	doc := burnJSON{Currency: currency, PerDay: json.Number(b.PerDay.FloatString(6)), PerMonth: json.Number(month.FloatString(6)),
 		Days: sumsJSON(b.Days), Months: sumsJSON(b.Months), Providers: exposuresJSON(b.Providers), Chipmakers: exposuresJSON(b.Chipmakers),
 		ProviderHHI: json.Number(b.ProviderHHI.FloatString(0)), ChipHHI: json.Number(b.ChipHHI.FloatString(0))}
-	l := listing{columns: []column{{"MONTH", "month", false}, {"SPEND", "spend", true}}, exact: [][]string{}}
+	l := listing{columns: []column{{"MONTH", "month", false}, {"SPEND", "spend", true}}, exact: [][]string{}, extra: []column{{"", "currency", false}}}
 	for _, m := range b.Months {
 		l.cells = append(l.cells, []string{m.Day.Format("2006-01"), centsOfRat(big.NewRat(m.Micros, 1_000_000))})
-		l.exact = append(l.exact, []string{m.Day.Format("2006-01"), string(exactMicros(m.Micros))})
+		l.exact = append(l.exact, []string{m.Day.Format("2006-01"), string(exactMicros(m.Micros)), string(currency)})
 	}
 	var after strings.Builder
 	if len(b.Days) == 0 {

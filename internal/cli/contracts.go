@@ -19,7 +19,6 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/focus"
-	"github.com/switchyard-ai/switchyard/internal/spec"
 )
 
 // contractFlags are what the contracts commands are asked for.
@@ -81,6 +80,7 @@ func (f *contractFlags) add(cmd *cobra.Command) {
 type statusJSON struct {
 	Contract           string       `json:"contract"`
 	Clause             string       `json:"clause"`
+	Currency           string       `json:"currency"`
 	Kind               string       `json:"kind"`
 	From               time.Time    `json:"from"`
 	To                 time.Time    `json:"to"`
@@ -109,63 +109,39 @@ type contractsJSON struct {
 	At       time.Time    `json:"at"`
 	UseFrom  *time.Time   `json:"use_from,omitempty"` // of what is known
 	UseTo    *time.Time   `json:"use_to,omitempty"`
-	Currency string       `json:"currency"`
+	Currency string       `json:"currency,omitempty"` // absent where there are several; each clause has its own
 	Clauses  []statusJSON `json:"clauses"`
 	Shares   []shareJSON  `json:"committed_by_counterparty"`
-	HHI      json.Number  `json:"hhi"`
+	HHI      json.Number  `json:"hhi,omitempty"`
+	HHIs     []hhiJSON    `json:"hhi_by_currency,omitempty"` // in place of hhi where there are several currencies
 }
 
 type shareJSON struct {
 	Counterparty string      `json:"counterparty"`
 	Committed    json.Number `json:"committed"`
-	Share        json.Number `json:"share"`
-}
-
-// contractsAsked reads the contracts that a command is about, with their use.
-func (a *app) contractsAsked(ctx context.Context, f contractFlags) ([]*contract.Contract, *billing.Book, error) {
-	if len(f.contracts) == 0 {
-		if len(f.usage) > 0 {
-			return nil, nil, fault.New(fault.Invalid, "--usage goes with --contracts; contracts in force have the use of the ledger")
-		}
-		return a.inForce(ctx)
-	}
-	contracts, err := loadContracts(f.contracts)
-	if err != nil {
-		return nil, nil, err
-	}
-	book, err := billing.NewBook(contracts)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, file := range f.usage {
-		if err := a.readUsage(file, billFlags{}, book); err != nil {
-			return nil, nil, err
-		}
-	}
-	return contracts, book, nil
+	Share        json.Number `json:"share"` // of what is committed in its currency
+	Currency     string      `json:"currency"`
 }
 
 func (a *app) contracts(ctx context.Context, only string, f contractFlags) error {
-	contracts, book, err := a.contractsAsked(ctx, f)
+	parts, err := a.contractsAsked(ctx, f)
 	if err != nil {
 		return err
 	}
-	at, err := contractsAt(f.at, book)
+	if err := contractNamed(parts, only); err != nil {
+		return err
+	}
+	at, err := contractsAt(f.at, parts)
 	if err != nil {
 		return err
 	}
-	from, _, _ := book.Life()
-	if start, _, some := book.Span(); some && start.Before(from) {
-		from = start
+	var docs []contractsJSON
+	for _, part := range parts {
+		if only == "" || part.named(only) != nil {
+			docs = append(docs, part.standing(at, only))
+		}
 	}
-	if at.Before(from.Add(time.Hour)) {
-		from = at.Add(-time.Hour)
-	}
-	book.Settle(from, at, func(billing.Charge) {})
-	doc, err := contractsDocument(contracts, book, at, only)
-	if err != nil {
-		return err
-	}
+	doc := joinContracts(docs)
 	if f.report != "" {
 		if err := writeContractsReport(f.report, doc); err != nil {
 			return err
@@ -175,14 +151,20 @@ func (a *app) contracts(ctx context.Context, only string, f contractFlags) error
 }
 
 func (a *app) exportCommitments(ctx context.Context, f contractFlags) error {
-	contracts, book, err := a.contractsAsked(ctx, f)
+	parts, err := a.contractsAsked(ctx, f)
 	if err != nil {
 		return err
 	}
-	return focus.WriteCommitments(a.stdout, contracts, book.Status())
+	var contracts []*contract.Contract
+	var status []billing.Status
+	for _, part := range parts {
+		contracts, status = append(contracts, part.contracts...), append(status, part.book.Status()...)
+	}
+	return focus.WriteCommitments(a.stdout, contracts, status)
 }
 
-func contractsAt(text string, book *billing.Book) (time.Time, error) {
+// contractsAt is the date that contracts are shown as of.
+func contractsAt(text string, parts []contractPart) (time.Time, error) {
 	if text != "" {
 		at, err := contract.ParseInstant(text)
 		if err != nil {
@@ -190,33 +172,32 @@ func contractsAt(text string, book *billing.Book) (time.Time, error) {
 		}
 		return at, nil
 	}
-	if _, end, some := book.Span(); some {
-		return end, nil
+	var last time.Time
+	for _, part := range parts {
+		if _, end, some := part.book.Span(); some && end.After(last) {
+			last = end
+		}
+	}
+	if !last.IsZero() {
+		return last, nil
 	}
 	return clock.System().UTC().Truncate(time.Hour), nil
 }
 
-func contractsDocument(contracts []*contract.Contract, book *billing.Book, at time.Time, only string) (contractsJSON, error) {
-	doc := contractsJSON{At: at, Currency: string(book.Currency()), Clauses: []statusJSON{}}
-	if from, to, some := book.Span(); some {
+// document says where the contracts of a part stand once its book is settled.
+func (p contractPart) document(at time.Time, only string) contractsJSON {
+	currency := string(p.book.Currency())
+	doc := contractsJSON{At: at, Currency: currency, Clauses: []statusJSON{}}
+	if from, to, some := p.book.Span(); some {
 		doc.UseFrom, doc.UseTo = &from, &to
-	}
-	var names []string
-	byName := map[string]*contract.Contract{}
-	for _, c := range contracts {
-		names = append(names, c.Name)
-		byName[c.Name] = c
-	}
-	if only != "" && byName[only] == nil {
-		return doc, fault.Newf(fault.NotFound, "no contract %q%s", only, spec.DidYouMean(only, names))
 	}
 	committed := map[string]int64{}
 	known := map[contract.Party]statusJSON{}
-	for _, s := range book.Status() {
-		committed[byName[s.Contract].Counterparty] += floorOf(s)
+	for _, s := range p.book.Status() {
+		committed[p.named(s.Contract).Counterparty] += floorOf(s)
 		known[contract.Party{Contract: s.Contract, Clause: s.Clause}] = statusOf(s)
 	}
-	for _, c := range contracts {
+	for _, c := range p.contracts {
 		for i := range c.Clauses {
 			clause := &c.Clauses[i]
 			s, found := known[contract.Party{Contract: c.Name, Clause: clause.Name}]
@@ -227,6 +208,7 @@ func contractsDocument(contracts []*contract.Contract, book *billing.Book, at ti
 				s.Committed, s.Retired, s.Lost, s.Remaining, s.ProjectedShortfall = "0", "0", "0", "0", "0"
 				s.LifeCommitted, s.LifeRetired, s.Credit, s.MakeUpBank = "0", "0", "0", "0"
 			}
+			s.Currency = currency
 			if only == c.Name {
 				s.Terms = clauseTerms(clause)
 			}
@@ -235,8 +217,8 @@ func contractsDocument(contracts []*contract.Contract, book *billing.Book, at ti
 			}
 		}
 	}
-	doc.Shares, doc.HHI = concentration(committed)
-	return doc, nil
+	doc.Shares, doc.HHI = concentration(committed, currency)
+	return doc
 }
 
 // floorOf is what a clause commits to pay over its life.
@@ -250,7 +232,7 @@ func floorOf(s billing.Status) int64 {
 
 // concentration returns shares of what is committed and their Herfindahl-
 // Hirschman index, the sum of squared percentages.
-func concentration(committed map[string]int64) ([]shareJSON, json.Number) {
+func concentration(committed map[string]int64, currency string) ([]shareJSON, json.Number) {
 	total := int64(0)
 	var names []string
 	for name, micros := range committed {
@@ -266,7 +248,7 @@ func concentration(committed map[string]int64) ([]shareJSON, json.Number) {
 	shares, index := []shareJSON{}, new(big.Rat)
 	for _, name := range names {
 		share := big.NewRat(committed[name], total)
-		shares = append(shares, shareJSON{name, exactMicros(committed[name]), json.Number(share.FloatString(4))})
+		shares = append(shares, shareJSON{name, exactMicros(committed[name]), json.Number(share.FloatString(4)), currency})
 		share.Mul(share, big.NewRat(100, 1))
 		index.Add(index, share.Mul(share, share))
 	}
@@ -295,23 +277,30 @@ func contractsListing(doc contractsJSON, only string) listing {
 		{"CONTRACT", "contract", false}, {"CLAUSE", "clause", false}, {"COMMITTED", "committed", true}, {"RETIRED", "retired", true},
 		{"REMAINING", "remaining", true}, {"SHORT AT THIS PACE", "projected_shortfall", true}, {"STATE", "state", false},
 		{"NEXT DATE THAT BINDS", "next", false}, {"BURN-DOWN", "burn_down", false},
-	}}
+	}, extra: []column{{"", "currency", false}}}
+	several := doc.Currency == ""
 	for _, s := range doc.Clauses {
 		next := ""
 		if s.Next != nil {
 			next = stampHour(*s.Next) + " " + s.NextWhat
 		}
 		state := strings.Join(s.states(), ", ")
-		l.cells = append(l.cells, []string{s.Contract, s.Clause, shortMoney(s.Committed), shortMoney(s.Retired), shortMoney(s.Remaining),
-			shortMoney(s.ProjectedShortfall), state, next, sparkline(s.burn)})
+		money := func(n json.Number) string {
+			if text := shortMoney(n); several && text != "" {
+				return text + " " + s.Currency
+			}
+			return shortMoney(n)
+		}
+		l.cells = append(l.cells, []string{s.Contract, s.Clause, money(s.Committed), money(s.Retired), money(s.Remaining),
+			money(s.ProjectedShortfall), state, next, sparkline(s.burn)})
 		l.exact = append(l.exact, []string{s.Contract, s.Clause, string(s.Committed), string(s.Retired), string(s.Remaining),
-			string(s.ProjectedShortfall), state, next, ""})
+			string(s.ProjectedShortfall), state, next, "", s.Currency})
 	}
 	use := "no use is known"
 	if doc.UseFrom != nil {
 		use = "use is known from " + stampHour(*doc.UseFrom) + " to " + stampHour(*doc.UseTo)
 	}
-	l.before = fmt.Sprintf("as of %s · %s · %s\n", stampHour(doc.At), doc.Currency, use)
+	l.before = fmt.Sprintf("as of %s · %s · %s\n", stampHour(doc.At), doc.currencies(), use)
 	l.after = contractsFooter(doc, only)
 	return l
 }
@@ -359,12 +348,16 @@ func contractsFooter(doc contractsJSON, only string) string {
 			fmt.Fprintf(&out, "\n%s/%s: %s", s.Contract, s.Clause, note)
 		}
 	}
-	if only == "" && len(doc.Shares) > 0 {
+	for _, index := range doc.indexes() {
 		var parts []string
 		for _, s := range doc.Shares {
-			parts = append(parts, fmt.Sprintf("%s %s (%s)", s.Counterparty, shortMoney(s.Committed), showShare(s.Share)))
+			if s.Currency == index.Currency {
+				parts = append(parts, fmt.Sprintf("%s %s (%s)", s.Counterparty, shortMoney(s.Committed), showShare(s.Share)))
+			}
 		}
-		fmt.Fprintf(&out, "\ncommitted: %s · HHI %s", strings.Join(parts, ", "), doc.HHI)
+		if only == "" && len(parts) > 0 {
+			fmt.Fprintf(&out, "\ncommitted%s: %s · HHI %s", inCurrency(doc, index.Currency), strings.Join(parts, ", "), index.HHI)
+		}
 	}
 	if out.Len() == 0 {
 		return ""

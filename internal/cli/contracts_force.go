@@ -9,9 +9,9 @@ import (
 	v1 "github.com/switchyard-ai/switchyard/api/v1"
 	"github.com/switchyard-ai/switchyard/internal/billing"
 	"github.com/switchyard-ai/switchyard/internal/config"
-	"github.com/switchyard-ai/switchyard/internal/contract"
 	"github.com/switchyard-ai/switchyard/internal/fault"
 	"github.com/switchyard-ai/switchyard/internal/spec"
+	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
 // forceCommands put contracts in force on the ledger, and take them out.
@@ -71,12 +71,10 @@ func (a *app) addContracts(ctx context.Context, p *plane, paths []string) error 
 	return nil
 }
 
-// inForce reads the contracts in force and, where they are of one currency, a
-// book of what the ledger holds of use in it.
-func (a *app) inForce(ctx context.Context) ([]*contract.Contract, *billing.Book, error) {
-	var contracts []*contract.Contract
-	var book *billing.Book
-	err := a.with(ctx, func(p *plane) error {
+// inForce reads the contracts in force, and of each currency a book of what the
+// ledger holds of use in it.
+func (a *app) inForce(ctx context.Context) (parts []contractPart, err error) {
+	err = a.with(ctx, func(p *plane) error {
 		inForce, err := p.ContractsInForce(ctx)
 		if err != nil {
 			return err
@@ -85,25 +83,31 @@ func (a *app) inForce(ctx context.Context) ([]*contract.Contract, *billing.Book,
 		for _, file := range inForce.Files {
 			files = append(files, spec.Text{File: file.File, Data: []byte(file.Content)})
 		}
-		if contracts, err = config.ParseContracts(files); err != nil {
+		contracts, err := config.ParseContracts(files)
+		if err != nil {
 			return err
 		}
 		if len(contracts) == 0 {
 			return fault.New(fault.Invalid, "no contract is in force: add some (yard contracts add FILE), or name files with --contracts (docs/contracts.md)")
 		}
-		if book, err = billing.NewBook(contracts); err != nil {
+		if parts, err = contractParts(contracts); err != nil {
 			return err
+		}
+		books := map[units.Currency]*billing.Book{}
+		for _, part := range parts {
+			books[part.book.Currency()] = part.book
 		}
 		return p.EachLedgerEntry(ctx, "", func(e v1.LedgerEntry) error {
 			entry, err := ledgerEntry(e)
 			if err != nil {
 				return err
 			}
-			if !entry.IsUse() || entry.Imputed || entry.Cost.Currency != book.Currency() {
+			book := books[entry.Cost.Currency]
+			if !entry.IsUse() || entry.Imputed || book == nil {
 				return nil
 			}
 			return book.Take(entry)
 		})
 	})
-	return contracts, book, err
+	return parts, err
 }

@@ -20,16 +20,16 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:right;padding:.25rem .6rem;border-bottom:1px solid var(--grid)}th:nth-child(-n+2),td:nth-child(-n+2){text-align:left}
 svg{width:100%;height:auto}.b{fill:none;stroke:var(--line);stroke-width:2}.g{stroke:var(--grid)}.p{fill:var(--line)}text{fill:var(--soft);font-size:11px}
 </style></head><body>
-<h1>Contracts as of {{.At.Format "2006-01-02"}}</h1><p>Sums in {{.Currency}}</p>
+<h1>Contracts as of {{.At.Format "2006-01-02"}}</h1><p>Sums in {{currencies .}}</p>
 {{range .Clauses}}{{with chart .}}{{.}}{{end}}{{end}}
 <h2>Every clause</h2>
-<table><tr><th>Contract</th><th>Clause</th><th>Committed</th><th>Retired</th><th>Remaining</th><th>Short at this pace</th><th>Next date</th></tr>
-{{range .Clauses}}<tr><td>{{.Contract}}</td><td>{{.Clause}}</td><td>{{.Committed}}</td><td>{{.Retired}}</td><td>{{.Remaining}}</td><td>{{.ProjectedShortfall}}</td><td>{{with .Next}}{{.Format "2006-01-02"}}{{end}} {{.NextWhat}}</td></tr>
+<table><tr><th>Contract</th><th>Clause</th><th>Currency</th><th>Committed</th><th>Retired</th><th>Remaining</th><th>Short at this pace</th><th>Next date</th></tr>
+{{range .Clauses}}<tr><td>{{.Contract}}</td><td>{{.Clause}}</td><td>{{.Currency}}</td><td>{{.Committed}}</td><td>{{.Retired}}</td><td>{{.Remaining}}</td><td>{{.ProjectedShortfall}}</td><td>{{with .Next}}{{.Format "2006-01-02"}}{{end}} {{.NextWhat}}</td></tr>
 {{end}}</table></body></html>
 `
 
 func contractsReport(w io.Writer, doc contractsJSON) error {
-	page, err := template.New("contracts").Funcs(template.FuncMap{"chart": burnChart}).Parse(contractsPage)
+	page, err := template.New("contracts").Funcs(template.FuncMap{"chart": burnChart, "currencies": contractsJSON.currencies}).Parse(contractsPage)
 	if err != nil {
 		return err
 	}

@@ -115,13 +115,22 @@ func exactMonies(amounts []v1.Money) string { return joinMonies(amounts, exactMo
 
 func exactMoney(m v1.Money) string { return string(m.Amount) + " " + m.Currency }
 
+// joinMonies writes sums of several currencies; one that is zero is left out
+// where another is not, and a zero is written once.
 func joinMonies(amounts []v1.Money, form func(v1.Money) string) string {
-	texts := make([]string, len(amounts))
-	for i, m := range amounts {
-		texts[i] = form(m)
+	var texts []string
+	for _, m := range amounts {
+		if !isZero(m) {
+			texts = append(texts, form(m))
+		}
+	}
+	if len(texts) == 0 && len(amounts) > 0 {
+		return form(amounts[len(amounts)-1])
 	}
 	return strings.Join(texts, " + ")
 }
+
+func isZero(m v1.Money) bool { return strings.Trim(string(m.Amount), "-0.") == "" }
 
 func (a *app) ledgerOf(ctx context.Context, p *plane, run string) error {
 	if _, err := p.Run(ctx, run); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shopspring/decimal"
 	"github.com/spf13/cobra"
 
 	"github.com/switchyard-ai/switchyard/internal/config"
@@ -86,6 +87,9 @@ func readKept(file string) (keptPlan, error) {
 	}, nil
 }
 
+// micros writes what the planner computed as a plain decimal, to the millionth.
+func micros(x float64) string { return decimal.NewFromFloat(x).Round(6).String() }
+
 func plansListing(plans []keptPlan, unread string) listing {
 	l := listing{
 		document: struct {
@@ -104,7 +108,7 @@ func plansListing(plans []keptPlan, unread string) listing {
 			p.ID, p.Made.Local().Format(time.DateTime), p.AsOf.Format(time.DateOnly), p.Portfolio, modelMoney(p.Objective), fmt.Sprintf("%.2f%%", 100*p.Gap), p.Parent,
 		})
 		l.exact = append(l.exact, []string{
-			p.ID, stamp(p.Made), stamp(p.AsOf), p.Portfolio, fmt.Sprint(p.Objective), fmt.Sprint(p.Gap), p.Parent, p.Currency, stamp(p.From), stamp(p.To),
+			p.ID, stamp(p.Made), stamp(p.AsOf), p.Portfolio, micros(p.Objective), micros(p.Gap), p.Parent, p.Currency, stamp(p.From), stamp(p.To),
 		})
 	}
 	if len(plans) == 0 {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,13 +16,14 @@ import (
 	v1 "github.com/switchyard-ai/switchyard/api/v1"
 	"github.com/switchyard-ai/switchyard/client"
 	"github.com/switchyard-ai/switchyard/internal/fault"
+	"github.com/switchyard-ai/switchyard/internal/spec"
 )
 
 func (a *app) runCommand() *cobra.Command {
 	var project string
 	var priority int
 	var detach, wait, dryRun bool
-	var on string
+	var on, form string
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Run a workload at the best connected place, and follow it",
@@ -42,8 +44,14 @@ terminal to ask on, detaches. A detached run goes on under a background yard.`,
 			if !dryRun && on != "" {
 				return fault.New(fault.Invalid, "--on: it goes with --dry-run; where a run may go is for place: in its file to say")
 			}
+			if !dryRun && form != "" {
+				return fault.New(fault.Invalid, "--output: it goes with --dry-run; of a run: yard runs RUN -o json")
+			}
+			if dryRun && detach {
+				return fault.New(fault.Invalid, "--detach: a dry run starts nothing that could be detached from; leave one of both out")
+			}
 			if dryRun {
-				return a.preview(cmd.Context(), args[0], s, on)
+				return a.preview(cmd.Context(), args[0], s, on, form)
 			}
 			return a.run(cmd.Context(), args[0], s, detach)
 		},
@@ -52,6 +60,7 @@ terminal to ask on, detaches. A detached run goes on under a background yard.`,
 	f.BoolVar(&wait, "wait", false, "queue it also where no connected pool can take it: one may be connected later")
 	f.BoolVar(&dryRun, "dry-run", false, "print the manifests or the batch script, and start nothing")
 	f.StringVar(&on, "on", "", "with --dry-run: the site, or the pool as SITE/POOL, instead of the best")
+	f.StringVarP(&form, "output", "o", "", "with --dry-run: json or yaml, the answer in full instead of its text alone")
 	f.BoolVar(&detach, "detach", false, "do not follow the run")
 	f.StringVar(&project, "project", "", "who pays, instead of the file's project")
 	f.IntVar(&priority, "priority", 0, "instead of the file's priority; higher goes first")
@@ -104,8 +113,11 @@ func submitted(run v1.RunDetail, err error) error {
 }
 
 // preview prints what a pool would be handed, behind what that is as comments of
-// YAML and of shells.
-func (a *app) preview(ctx context.Context, file string, s v1.Submission, on string) error {
+// YAML and of shells; or the whole answer as json or yaml.
+func (a *app) preview(ctx context.Context, file string, s v1.Submission, on, form string) error {
+	if forms := []string{"json", "yaml"}; form != "" && !slices.Contains(forms, form) {
+		return fault.Newf(fault.Invalid, "unknown output %q%s", form, spec.DidYouMean(form, forms))
+	}
 	data, err := a.readInput(file)
 	if err != nil {
 		return err
@@ -118,6 +130,9 @@ func (a *app) preview(ctx context.Context, file string, s v1.Submission, on stri
 		shown, err := p.Preview(ctx, r)
 		if err != nil {
 			return a.refused(err, "nothing was started")
+		}
+		if a.output = form; form != "" {
+			return a.print(listing{document: shown})
 		}
 		checked := "nothing was started"
 		if shown.Checked {

@@ -17,6 +17,7 @@ import (
 	"github.com/switchyard-ai/switchyard/internal/lp/highs"
 	"github.com/switchyard-ai/switchyard/internal/store"
 	"github.com/switchyard-ai/switchyard/internal/store/sqlite"
+	"github.com/switchyard-ai/switchyard/internal/units"
 )
 
 // update rewrites the expected outputs (cmp) in the scripts.
@@ -58,13 +59,17 @@ func TestScripts(t *testing.T) {
 }
 
 // meter books use of a run in the ledger of the state directory, as a run of
-// some time ago would have left it: RUN PROJECT NODES RATE FROM HOURS.
+// some time ago would have left it: RUN PROJECT NODES RATE FROM HOURS
+// and, where it is not USD, CURRENCY.
 func meter() {
 	args := os.Args[1:]
 	from, err1 := time.Parse(time.RFC3339, args[4])
 	nodes, err2 := strconv.Atoi(args[2])
 	hours, err3 := strconv.Atoi(args[5])
 	a := useOf(args[0], nodes, args[3], from, hours)
+	if len(args) > 6 {
+		a.Rate = units.MustRate(args[3], units.Currency(args[6]))
+	}
 	dir := os.Getenv("XDG_STATE_HOME") + "/yard"
 	err := errors.Join(err1, err2, err3, os.MkdirAll(dir, 0o700))
 	if err == nil {

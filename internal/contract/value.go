@@ -107,7 +107,12 @@ func ParseInstant(text string) (time.Time, error) {
 	if err != nil {
 		at, err = time.Parse("2006-01-02T15:04Z07:00", word)
 	}
-	if err != nil || at.Year() < 1970 || at.Year() > 2199 || at.Nanosecond() != 0 {
+	switch {
+	case err == nil && at.Nanosecond() != 0:
+		return time.Time{}, fault.Newf(fault.Invalid, "found %q; times are in whole seconds", clip(word))
+	case err == nil && (at.Year() < 1970 || at.Year() > 2199):
+		return time.Time{}, fault.Newf(fault.Invalid, "found %q; valid: 1970-01-01 to 2199-12-31", clip(word))
+	case err != nil:
 		return time.Time{}, fault.Newf(fault.Invalid, "found %q; a date or a time is needed, such as 2025-11-03 or 2025-11-03T11:30:00Z", clip(word))
 	}
 	return at.UTC(), nil

@@ -116,6 +116,19 @@ func TestScenariosAreSeenAfterTheStart(t *testing.T) {
 	}
 }
 
+func TestFactorsHaveBounds(t *testing.T) {
+	const wild = "scenarios: [{name: up, probability: 1, effects: [{what: demand, factor: 1e300}, {what: price, factor: -1}, {what: supply}]}]\n"
+	_, err := Parse("lab.yaml", []byte(strings.Replace(good, "as_of: 2025-12-17\n", "as_of: 2025-12-17\n"+wild, 1)), Choice{})
+	for _, want := range []string{
+		"scenarios[0].effects[0].factor: found 1e+300; a factor such as 1.5 is needed: 0 to 1e+06", "scenarios[0].effects[1].factor: found -1;",
+		"scenarios[0].effects[2].factor: a factor such as 1.5 is needed",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not among the faults:\n%v", want, err)
+		}
+	}
+}
+
 func TestAPlanThatWasChangedIsRefused(t *testing.T) {
 	p := &Plan{Portfolio: "lab", Decisions: []Decision{{Action: Sign, What: "x"}}}
 	if err := p.Seal(); err != nil {

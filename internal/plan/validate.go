@@ -85,12 +85,24 @@ func day(at contract.Instant) string {
 	return string(text)
 }
 
+// largestFactor bounds what something is multiplied by: beyond it no model is
+// one that a solver can work with.
+const largestFactor = 1e6
+
 func absurd(x float64) bool { return !(x >= 0) || math.IsInf(x, 0) }
 
 func (v validator) demand(field string, w *Demand) {
 	v.unique("demand", field+".name", w.Name)
 	if slices.ContainsFunc(append([]float64{w.Rate, w.Total, w.Most, w.Growth, w.Headroom}, w.Season...), absurd) {
 		v.d.Faultf(field, "quantities of work are not negative")
+	}
+	if w.Growth > largestFactor {
+		v.d.Faultf(field+".growth", "found %g; valid: 0 to %g", w.Growth, float64(largestFactor))
+	}
+	for i, factor := range w.Season {
+		if factor > largestFactor {
+			v.d.Faultf(fmt.Sprintf("%s.season[%d]", field, i), "found %g; valid: 0 to %g", factor, float64(largestFactor))
+		}
 	}
 	given := 0
 	for _, set := range []bool{w.Rate > 0, w.Total > 0, len(w.Steps) > 0, w.History != nil} {
@@ -284,8 +296,11 @@ func (v validator) effect(field string, e Effect) {
 			v.d.Faultf(field+".for", "how much later is needed, such as 6mo")
 		}
 	default:
-		if e.Factor == nil || absurd(*e.Factor) {
+		switch {
+		case e.Factor == nil:
 			v.d.Faultf(field+".factor", "a factor such as 1.5 is needed")
+		case absurd(*e.Factor) || *e.Factor > largestFactor:
+			v.d.Faultf(field+".factor", "found %g; a factor such as 1.5 is needed: 0 to %g", *e.Factor, float64(largestFactor))
 		}
 	}
 	for _, name := range e.Contracts {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,7 +153,31 @@ func (s *server) listRuns(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	s.whyQueued(ctx, out.Runs)
 	return answer(out), nil
+}
+
+// whyQueued gives queued runs that say nothing themselves the reasons for which
+// the scheduler lets them wait now.
+func (s *server) whyQueued(ctx context.Context, runs []v1.Run) {
+	unsaid := func(r v1.Run) bool { return r.State == string(fleet.Queued) && r.Reason == "" }
+	if !slices.ContainsFunc(runs, unsaid) {
+		return
+	}
+	waits, err := s.Loop.Queue(ctx)
+	if err != nil {
+		s.Log.Warn("why runs wait is not told", "error", err) // the list is worth having without
+		return
+	}
+	why := map[string]string{}
+	for _, w := range waits {
+		why[w.Run.ID] = strings.Join(w.Reasons, "; ")
+	}
+	for i := range runs {
+		if unsaid(runs[i]) {
+			runs[i].Reason = why[runs[i].ID]
+		}
+	}
 }
 
 func (s *server) queue(ctx context.Context, _ *struct{}) (*body[v1.Queue], error) {

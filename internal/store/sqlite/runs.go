@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
@@ -54,7 +55,7 @@ func (t *tx) Run(id string) (fleet.Run, error) {
 }
 
 // noRun says that there is no run of an ID, and which may have been meant: the
-// newest of that name but for trials, or one whose ID is near.
+// newest of that name but for trials, or one whose ID or name is near.
 func (t *tx) noRun(id string) error {
 	known, err := all(t, func(row scanner) (known [2]string, err error) {
 		err = row.Scan(&known[0], &known[1])
@@ -64,11 +65,16 @@ func (t *tx) noRun(id string) error {
 	if err != nil {
 		return classify(err, "list runs")
 	}
-	var ids []string
+	var ids, names []string
 	for _, k := range known {
-		if ids = append(ids, k[0]); k[1] == id {
-			return fault.Newf(fault.NotFound, "no run %q; did you mean %s?", id, k[0])
-		}
+		ids, names = append(ids, k[0]), append(names, k[1])
+	}
+	near := id
+	if spec.Nearest(id, ids) == "" && !slices.Contains(names, id) {
+		near = spec.Nearest(id, names)
+	}
+	if i := slices.Index(names, near); i >= 0 && near != "" {
+		return fault.Newf(fault.NotFound, "no run %q; did you mean %s?", id, ids[i])
 	}
 	return fault.Newf(fault.NotFound, "no run %q%s", id, spec.DidYouMean(id, ids))
 }
