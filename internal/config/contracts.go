@@ -2,6 +2,7 @@ package config
 
 import (
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -117,8 +118,11 @@ func ends(inForce []spec.Text, added []*contract.Contract, kept map[string][]byt
 	return nil
 }
 
-// RemoveContract takes a contract out of force with its file. A file that is
-// malformed is removed by its own name, with or without .yaml.
+var beginsDocument = regexp.MustCompile(`^---(\s|$)`)
+
+// RemoveContract takes a contract out of force: its file, or of a file that
+// holds others too its document. A file that is malformed is removed by its own
+// name, with or without .yaml.
 func (c Config) RemoveContract(name string) error {
 	files, err := c.ContractTexts()
 	if err != nil {
@@ -140,9 +144,40 @@ func (c Config) RemoveContract(name string) error {
 			continue
 		}
 		if len(held) > 1 {
-			return fault.Newf(fault.Conflict, "%s holds %d contracts; take %s out of it and add it again: yard contracts add", file.File, len(held), name)
+			return takeOut(c.ContractsDir(), file, held, name)
 		}
 		return drop(c.ContractsDir(), filepath.Base(file.File))
 	}
 	return fault.Newf(fault.NotFound, "no contract %q is in force%s", name, spec.DidYouMean(name, names))
+}
+
+// takeOut takes a contract's document out of a file that holds others, which
+// stay as they were written.
+func takeOut(dir string, file spec.Text, held []*contract.Contract, name string) error {
+	base := filepath.Base(file.File)
+	var rest []byte
+	for _, document := range documentsOf(file.Data) {
+		ofIt, err := contract.Parse(base, document)
+		if err == nil && slices.ContainsFunc(ofIt, func(one *contract.Contract) bool { return one.Name == name }) {
+			continue
+		}
+		rest = append(rest, document...)
+	}
+	left, err := contract.Parse(base, rest)
+	if err != nil || len(left) != len(held)-1 {
+		return fault.Newf(fault.Conflict, "%s holds %d contracts, and %s cannot be told apart from the others in it", base, len(held), name)
+	}
+	return keepAll(dir, map[string][]byte{base: rest})
+}
+
+// documentsOf divides YAML before each line that begins a document.
+func documentsOf(data []byte) [][]byte {
+	var documents [][]byte
+	begin := 0
+	for i := range data {
+		if i > begin && data[i-1] == '\n' && beginsDocument.Match(data[i:]) {
+			documents, begin = append(documents, data[begin:i]), i
+		}
+	}
+	return append(documents, data[begin:])
 }

@@ -141,3 +141,26 @@ func TestReplacingLeavesNoContractOut(t *testing.T) {
 	}
 	mustAdd(t, c, contractText("contract.yaml", "bob"), contractText("moved.yaml", "alice"))
 }
+
+// Of a file with several contracts the others stay as they were written.
+func TestRemovingOneOfAFile(t *testing.T) {
+	one, two, three := contractText("", "one").Data, contractText("", "two").Data, contractText("", "three").Data
+	whole := fmt.Sprintf("# ours\n%s--- # the second\n%s---\n%s", one, two, three)
+	for name, want := range map[string]string{
+		"one":   fmt.Sprintf("--- # the second\n%s---\n%s", two, three),
+		"two":   fmt.Sprintf("# ours\n%s---\n%s", one, three),
+		"three": fmt.Sprintf("# ours\n%s--- # the second\n%s", one, two),
+	} {
+		c := Config{StateDir: t.TempDir()}
+		mustAdd(t, c, spec.Text{File: "all.yaml", Data: []byte(whole)})
+		if err := c.RemoveContract(name); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(c.ContractsDir(), "all.yaml")); err != nil || string(got) != want {
+			t.Errorf("without %s: %q, %v; want %q", name, got, err, want)
+		}
+		if names := inForce(t, c); strings.Contains(names, name) || len(strings.Fields(names)) != 2 {
+			t.Errorf("in force without %s: %s", name, names)
+		}
+	}
+}
