@@ -37,7 +37,7 @@ type Options struct {
 	Contracts func() ([]*contract.Contract, error)
 	Every     time.Duration      // between passes
 	Settled   func()             // called after charges were booked; may be nil
-	Crash     func(point string) // called at every point of CrashPoints; may be nil
+	Crash     func(point string) // called at every point below; may be nil
 }
 
 // The points at which a crash is of interest.
@@ -46,9 +46,6 @@ const (
 	pointAppended  = "settle.appended"  // all are, and nothing is committed
 	pointSettled   = "settle.settled"   // committed
 )
-
-// CrashPoints lists the points that Crash is called at.
-func CrashPoints() []string { return []string{pointAppending, pointAppended, pointSettled} }
 
 // Settler bills the ledger of a store. Its methods are safe for concurrent use.
 type Settler struct {

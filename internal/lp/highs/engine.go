@@ -5,14 +5,12 @@ import (
 	"embed"
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/tetratelabs/wazero"
 
 	"github.com/switchyard-ai/switchyard/internal/fault"
-	"github.com/switchyard-ai/switchyard/internal/lp"
 )
 
 // The directory pattern lets a build without the binary succeed: `make solver`
@@ -62,14 +60,6 @@ func New(cacheDir string) (*Engine, error) {
 		}
 	}
 	return e, nil
-}
-
-// Find returns the embedded solver, or else a program on PATH.
-func Find(cacheDir string) (lp.Solver, error) {
-	if engine, err := New(cacheDir); err == nil {
-		return engine, nil
-	}
-	return FindProgram(os.TempDir())
 }
 
 // Close releases the compiled code.
